@@ -24,3 +24,154 @@ def wide(dtype: Any) -> Any:
     if jnp.issubdtype(dtype, jnp.floating) and jnp.finfo(dtype).bits < 32:
         return jnp.dtype(jnp.float32)
     return dtype
+
+
+def path_text(path: Sequence[Any]) -> str:
+    """A JAX key path as names joined by slashes.
+
+    >>> path_text(jax.tree_util.tree_flatten_with_path({"body": [{"w": 1.0}]})[0][0][0])
+    'body/0/w'
+    """
+    return jax.tree_util.keystr(tuple(path), simple=True, separator="/")
+
+
+def paths(tree: Tree) -> dict[str, Any]:
+    """Every leaf by its path, in the order of the tree.
+
+    >>> paths({"dense_0": {"b": 0.0, "w": 1.0}})
+    {'dense_0/b': 0.0, 'dense_0/w': 1.0}
+    """
+    return {path_text(path): leaf for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]}
+
+
+def map_with_path(function: Callable[..., Any], tree: Tree, *rest: Tree) -> Tree:
+    """`jax.tree.map` whose function takes each leaf's path first.
+
+    >>> map_with_path(lambda path, leaf: f"{path}={leaf}", {"a": {"w": 1}})
+    {'a': {'w': 'a/w=1'}}
+    """
+    return jax.tree_util.tree_map_with_path(
+        lambda path, *leaves: function(path_text(path), *leaves), tree, *rest
+    )
+
+
+def select(tree: Tree, pattern: str) -> dict[str, Any]:
+    """The leaves whose path matches a shell pattern; `*` crosses slashes.
+
+    Raises:
+      KeyError: if none does; the message lists the paths there are.
+
+    >>> select({"a": {"b": 0.0, "w": 1.0}, "c": {"w": 2.0}}, "*/w")
+    {'a/w': 1.0, 'c/w': 2.0}
+    """
+    found = {path: leaf for path, leaf in paths(tree).items() if fnmatch.fnmatchcase(path, pattern)}
+    if not found:
+        raise KeyError(f"select: no path matches {pattern!r}; there are {', '.join(paths(tree))}")
+    return found
+
+
+def mask(tree: Tree, pattern: str) -> Tree:
+    """A tree of bools, True where the leaf's path matches: what weight decay masks want.
+
+    >>> mask({"a": {"b": 0.0, "w": 1.0}}, "*/w")
+    {'a': {'b': False, 'w': True}}
+    """
+    select(tree, pattern)  # a pattern that matches nothing is a mistake
+    return map_with_path(lambda path, _: fnmatch.fnmatchcase(path, pattern), tree)
+
+
+def replace(tree: Tree, values: Mapping[str, Any]) -> Tree:
+    """The tree with these leaves or whole branches, named by path, in place of its own.
+
+    Raises:
+      KeyError: if a path is not in the tree.
+
+    >>> replace({"a": {"w": 1.0}, "head": {"w": 2.0}}, {"head": {"w": 3.0, "b": 4.0}})
+    {'a': {'w': 1.0}, 'head': {'w': 3.0, 'b': 4.0}}
+    """
+    for path, value in values.items():
+        tree = _replace_one(tree, path.split("/"), value, path)
+    return tree
+
+
+def _replace_one(tree: Tree, names: Sequence[str], value: Any, path: str) -> Tree:
+    if not names:
+        return value
+    if not isinstance(tree, Mapping) or names[0] not in tree:
+        there = ", ".join(tree) if isinstance(tree, Mapping) else "a leaf"
+        raise KeyError(f"replace: no {path!r}: at {names[0]!r} there is {there}")
+    return {**tree, names[0]: _replace_one(tree[names[0]], names[1:], value, path)}
+
+
+def count(tree: Tree) -> int:
+    """How many numbers the tree holds.
+
+    >>> count({"w": jnp.ones((3, 4)), "b": jnp.ones(4)})
+    16
+    """
+    return sum(jnp.size(leaf) for leaf in jax.tree.leaves(tree))
+
+
+def size_bytes(tree: Tree) -> int:
+    """How many bytes the arrays of the tree hold.
+
+    >>> size_bytes({"w": jnp.ones((3, 4)), "b": jnp.ones(4, jnp.bfloat16)})
+    56
+    """
+    return sum(jnp.size(a) * jnp.dtype(jnp.result_type(a)).itemsize for a in jax.tree.leaves(tree))
+
+
+def cast(tree: Tree, dtype: Any) -> Tree:
+    """The tree with its floating leaves in another dtype; integers and keys stay as they are.
+
+    >>> print(cast({"w": jnp.ones(2), "n": jnp.arange(2)}, jnp.bfloat16))
+    {'n': Array([0, 1], dtype=int32), 'w': Array([1, 1], dtype=bfloat16)}
+    """
+
+    def leaf(a):
+        return a.astype(dtype) if jnp.issubdtype(a.dtype, jnp.floating) else a
+
+    return jax.tree.map(leaf, tree)
+
+
+def norm(tree: Tree) -> jax.Array:
+    """The Euclidean norm of all numbers of the tree together, summed in float32 or wider.
+
+    >>> float(norm({"a": jnp.array([3.0]), "b": jnp.array([4.0])}))
+    5.0
+    """
+    squares = [jnp.sum(jnp.square(a.astype(wide(a.dtype)))) for a in jax.tree.leaves(tree)]
+    return jnp.sqrt(sum(squares, start=jnp.zeros(())))
+
+
+def stack(trees: Sequence[Tree]) -> Tree:
+    """Trees of one structure as one tree, each leaf with a new first axis.
+
+    >>> print(stack([{"w": 1.0}, {"w": 2.0}])["w"])
+    [1. 2.]
+    """
+    if not trees:
+        raise ValueError("stack: no trees given")
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+
+
+def unstack(tree: Tree) -> list[Tree]:
+    """The inverse of `stack`: one tree for each index of the leaves' first axis.
+
+    >>> len(unstack({"w": jnp.ones((3, 2))}))
+    3
+    """
+    leaves = jax.tree.leaves(tree)
+    if not leaves:
+        return []
+    return [jax.tree.map(lambda leaf, i=i: leaf[i], tree) for i in range(leaves[0].shape[0])]
+
+
+def all_finite(tree: Tree) -> jax.Array:
+    """True if no number of the tree is NaN or infinite.
+
+    >>> bool(all_finite({"w": jnp.array([1.0, jnp.inf])}))
+    False
+    """
+    ok = [jnp.all(jnp.isfinite(a)) for a in jax.tree.leaves(tree)]
+    return jnp.all(jnp.stack(ok)) if ok else jnp.array(True)
