@@ -1,0 +1,31 @@
+"""fnn: neural networks as pure functions on JAX.
+
+>>> import jax, fnn
+>>> net = fnn.serial(fnn.layers.dense(128), jax.nn.relu, fnn.layers.dense(10))
+>>> x = jax.numpy.ones((32, 784))
+>>> params, state = net.init(jax.random.key(0), x)
+>>> logits, _ = net.apply(params, state, x)
+>>> logits.shape
+(32, 10)
+"""
+
+from fnn import (
+    initializers as initializers,
+)
+from fnn import (
+    layers as layers,
+)
+from fnn import (
+    trees as trees,
+)
+from fnn.combine import frozen as frozen
+from fnn.combine import parallel as parallel
+from fnn.combine import residual as residual
+from fnn.combine import serial as serial
+from fnn.combine import shared as shared
+from fnn.compose import compose as compose
+from fnn.core import Layer as Layer
+from fnn.core import Variables as Variables
+from fnn.core import predict as predict
+
+__version__ = "0.1.0"

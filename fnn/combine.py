@@ -1,0 +1,258 @@
+"""Combinators: they make networks out of networks, and are the whole architecture language.
+
+A container names its children (`dense_0, relu_1` by kind and position, or by keyword) and these
+names are the keys of `params` and `state`, the salt of each child's random key, and the path in
+every error. A child that owns nothing leaves no trace in either dict.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+
+from fnn.core import Layer, Variables, key_for, lift, located, out_spec, spec
+
+
+def serial(*layers: Layer | Callable[..., Any], **named: Layer | Callable[..., Any]) -> Layer:
+    r"""Apply each layer to the output of the one before it.
+
+    .. math:: y = (f_n \circ \dots \circ f_2 \circ f_1)(x)
+
+    Args:
+      *layers: layers, or plain functions of x such as `jax.nn.relu`; named by kind and position.
+      **named: layers that take their keyword as their name; they come after the positional ones.
+
+    Shapes:
+      x: whatever the first layer takes -> y: whatever the last one gives.
+      params, state: one entry for each child that owns any.
+
+    Raises:
+      TypeError: if a part is neither a layer nor a function. ValueError: if two share a name.
+
+    >>> from fnn.layers import dense
+    >>> net = serial(dense(3), jax.nn.relu, head=dense(2))
+    >>> net
+    serial(dense(3), relu, head=dense(2))
+    >>> params, state = net.init(jax.random.key(0), jax.numpy.ones((1, 4)))
+    >>> jax.tree.map(jax.numpy.shape, params)
+    {'dense_0': {'b': (3,), 'w': (4, 3)}, 'head': {'b': (2,), 'w': (3, 2)}}
+    """
+    children = name_children("serial", layers, named)
+
+    def init(key, x, /):
+        params, state = {}, {}
+        for name, layer in children.items():
+            with located(name, layer, x):
+                variables = layer.init(key_for(key, name), x)
+                x = out_spec(layer, variables, x)
+            put(params, name, variables.params)
+            put(state, name, variables.state)
+        return Variables(params, state)
+
+    def apply(params, state, x, /, *, key=None, train=False):
+        after = {}
+        for name, layer in children.items():
+            x, own = apply_child(name, layer, params, state, x, key=key, train=train)
+            put(after, name, own)
+        return x, after
+
+    return Layer(init, apply, name="serial", children=children, made_by=serial)
+
+
+def residual(body: Layer | Callable[..., Any], shortcut: Layer | None = None) -> Layer:
+    r"""Add the input to the output of `body`, so that the body learns only the difference.
+
+    .. math:: y = \operatorname{shortcut}(x) + \operatorname{body}(x)
+
+    Args:
+      body: the layer around which the input is carried.
+      shortcut: what the input goes through on its way; the identity if None. Needed where the body
+        changes the shape.
+
+    Raises:
+      ValueError: if the two sums have different shapes: nothing is broadcast in silence.
+
+    Source: He et al. 2016, eq. 1 and 2, https://arxiv.org/abs/1512.03385
+
+    >>> net = residual(jax.numpy.sin)
+    >>> print(net.apply({}, {}, jax.numpy.zeros(2))[0])
+    [0. 0.]
+    """
+    children = {"body": lift(body, "residual")}
+    if shortcut is not None:
+        children["shortcut"] = lift(shortcut, "residual")
+
+    def add(outputs, x):
+        y, carried = outputs["body"], outputs.get("shortcut", x)
+        for a, b in zip(jax.tree.leaves(y), jax.tree.leaves(carried), strict=True):
+            if a.shape != b.shape:
+                raise ValueError(
+                    f"residual: body gives {a.shape} and the input carried around it is {b.shape};"
+                    " give a shortcut that maps the input to the body's shape"
+                )
+        return jax.tree.map(lambda a, b: a + b, y, carried)
+
+    return _side_by_side("residual", children, add, {}, residual)
+
+
+def parallel(combine: Callable[..., Any], **branches: Layer | Callable[..., Any]) -> Layer:
+    r"""Give the same input to every branch and combine what comes out.
+
+    .. math:: y = \operatorname{combine}(f_1(x), f_2(x), \dots)
+
+    Args:
+      combine: a function of as many arguments as there are branches, in their order.
+      **branches: the branches by name.
+
+    >>> net = parallel(jax.numpy.add, up=jax.numpy.sin, down=jax.numpy.cos)
+    >>> print(net.apply({}, {}, jax.numpy.zeros(2))[0])
+    [1. 1.]
+    """
+    if not branches:
+        raise ValueError("parallel: no branches given; name them: parallel(combine, a=..., b=...)")
+    children = name_children("parallel", (), branches)
+
+    def merge(outputs, x):
+        del x
+        return combine(*outputs.values())
+
+    return _side_by_side("parallel", children, merge, {"combine": combine}, parallel)
+
+
+def shared(body: Layer | Callable[..., Any], n: int) -> Layer:
+    r"""Apply one layer n times with one set of parameters.
+
+    .. math:: y = f(f(\dots f(x)))
+
+    State passes from each application to the next; each draws its own randomness.
+
+    Args:
+      body: a layer whose output is shaped like its input.
+      n: how often, >= 1.
+
+    >>> net = shared(lambda x: 2 * x, 3)
+    >>> print(net.apply({}, {}, jax.numpy.ones(1))[0])
+    [8.]
+    """
+    if n < 1:
+        raise ValueError(f"shared: n must be at least 1, got {n}")
+    child = lift(body, "shared")
+
+    def init(key, x, /):
+        with located("body", child, x):
+            variables = child.init(key_for(key, "body"), x)
+            y = out_spec(child, variables, x)
+        if spec(y) != spec(x):
+            raise ValueError(
+                f"shared: body must give what it takes, to be applied again; takes {x}, gives {y}"
+            )
+        return under("body", variables)
+
+    def apply(params, state, x, /, *, key=None, train=False):
+        for i in range(n):
+            x, own = apply_child(
+                "body", child, params, state, x, key=key_for(key, str(i)), train=train
+            )
+            state = {"body": own} if own else {}
+        return x, state
+
+    return Layer(
+        init, apply, name="shared", config={"n": n}, children={"body": child}, made_by=shared
+    )
+
+
+def frozen(body: Layer | Callable[..., Any]) -> Layer:
+    """Let no gradient reach the parameters of `body`; the gradient of its input passes.
+
+    Its running averages still move where `train=True`.
+
+    >>> from fnn.layers import dense
+    >>> net = frozen(dense(1))
+    >>> params, state = net.init(jax.random.key(0), jax.numpy.ones((1, 2)))
+    >>> slopes = jax.grad(lambda p: net.apply(p, state, jax.numpy.ones((1, 2)))[0].sum())(params)
+    >>> print(slopes["body"]["b"])
+    [0.]
+    """
+    child = lift(body, "frozen")
+
+    def init(key, x, /):
+        with located("body", child, x):
+            return under("body", child.init(key_for(key, "body"), x))
+
+    def apply(params, state, x, /, *, key=None, train=False):
+        params = jax.lax.stop_gradient(params)
+        y, own = apply_child("body", child, params, state, x, key=key, train=train)
+        return y, {"body": own} if own else {}
+
+    return Layer(init, apply, name="frozen", children={"body": child}, made_by=frozen)
+
+
+def name_children(
+    where: str,
+    layers: tuple[Layer | Callable[..., Any], ...],
+    named: Mapping[str, Layer | Callable[..., Any]],
+) -> dict[str, Layer]:
+    """The children of a container by name, in order: `kind_position`, then the keywords."""
+    lifted = [lift(layer, where) for layer in layers]
+    children = {f"{layer.name}_{i}": layer for i, layer in enumerate(lifted)}
+    for name, layer in named.items():
+        if name in children:
+            raise ValueError(f"{where}: two children are called {name!r}; rename the keyword one")
+        children[name] = lift(layer, where)
+    return children
+
+
+def put(tree: dict[str, Any], name: str, own: Mapping[str, Any]) -> None:
+    """Enter a child's variables under its name, unless it owns none."""
+    if own:
+        tree[name] = own
+
+
+def under(name: str, variables: Variables) -> Variables:
+    """The variables of a container whose one child is called `name`."""
+    return Variables(*({name: own} if own else {} for own in variables))
+
+
+def apply_child(
+    name: str,
+    layer: Layer,
+    params: Mapping[str, Any],
+    state: Mapping[str, Any],
+    x: Any,
+    *,
+    key: jax.Array | None,
+    train: bool,
+) -> tuple[Any, Any]:
+    """Apply the child called `name` with its own share of params, state and randomness."""
+    with located(name, layer, x):
+        return layer.apply(
+            params.get(name, {}), state.get(name, {}), x, key=key_for(key, name), train=train
+        )
+
+
+def _side_by_side(
+    kind: str,
+    children: dict[str, Layer],
+    merge: Callable[[dict[str, Any], Any], Any],
+    config: Mapping[str, Any],
+    made_by: Callable[..., Any],
+) -> Layer:
+    """A container whose children all see the same x."""
+
+    def init(key, x, /):
+        params, state = {}, {}
+        for name, layer in children.items():
+            with located(name, layer, x):
+                variables = layer.init(key_for(key, name), x)
+            put(params, name, variables.params)
+            put(state, name, variables.state)
+        return Variables(params, state)
+
+    def apply(params, state, x, /, *, key=None, train=False):
+        outputs, after = {}, {}
+        for name, layer in children.items():
+            outputs[name], own = apply_child(name, layer, params, state, x, key=key, train=train)
+            put(after, name, own)
+        return merge(outputs, x), after
+
+    return Layer(init, apply, name=kind, config=config, children=children, made_by=made_by)
