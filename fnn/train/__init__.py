@@ -1,0 +1,14 @@
+"""Training: one step, a whole run as one program, many runs at once, and `fit` for daily work."""
+
+from fnn.train import stop as stop
+from fnn.train.evaluate import evaluate as evaluate
+from fnn.train.evaluate import outputs as outputs
+from fnn.train.fit import Fit as Fit
+from fnn.train.fit import fit as fit
+from fnn.train.lanes import over_lanes as over_lanes
+from fnn.train.run import Trace as Trace
+from fnn.train.run import run as run
+from fnn.train.step import StepInfo as StepInfo
+from fnn.train.step import TrainState as TrainState
+from fnn.train.step import init as init
+from fnn.train.step import make_step as make_step

@@ -1,0 +1,294 @@
+"""`fit`: train with validation, stopping rules, a history and the best weights kept."""
+
+import functools
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from fnn.core import Layer
+from fnn.data import as_arrays
+from fnn.optim.base import Optimizer
+from fnn.train.bar import progress_bar
+from fnn.train.evaluate import Metric, evaluate
+from fnn.train.run import Progress, check_budget, examples, make_advance
+from fnn.train.step import Loss, TrainState, init, make_step
+from fnn.train.stop import Report, Rule
+
+CHUNK_SECONDS = 0.2  # between looks at the clock, the bar and Ctrl-C
+
+
+class Fit(NamedTuple):
+    """What a training run leaves behind.
+
+    Attributes:
+      best: the train state at the check where the monitored quantity was best.
+      last: the train state at the end.
+      history: an array for each recorded quantity, one entry a check: "step", "epoch", "seconds",
+        "loss", and with validation data "val_loss"; metrics as "val_<name>", or "train_<name>".
+      stopped: why training ended, in words.
+      best_step: the step at which `best` was taken.
+      compile_seconds: how long compilation took, apart from the history's seconds.
+    """
+
+    best: TrainState
+    last: TrainState
+    history: dict[str, np.ndarray]
+    stopped: str
+    best_step: int
+    compile_seconds: float
+
+    @property
+    def params(self) -> Any:
+        """The best parameters."""
+        return self.best.params
+
+    @property
+    def state(self) -> Any:
+        """The network's state that belongs to the best parameters."""
+        return self.best.state
+
+
+def fit(
+    net: Layer,
+    x: Any,
+    y: Any,
+    *,
+    loss: Loss,
+    optimizer: Optimizer,
+    key: jax.Array,
+    epochs: float = 10,
+    steps: int | None = None,
+    batch_size: int | None = 32,
+    validation: tuple[Any, Any] | None = None,
+    metrics: Mapping[str, Metric] | None = None,
+    stop: Rule | Sequence[Rule] = (),
+    monitor: str | None = None,
+    mode: str = "min",
+    check_every: int | None = None,
+    penalty: Callable[[Any], jax.Array] | None = None,
+    start: TrainState | None = None,
+    progress: bool | None = None,
+) -> Fit:
+    """Train a network: compiled chunks of many steps, and between them the host's work.
+
+    Args:
+      net: the network.
+      x: NumPy or JAX arrays, data frames, or pytrees of them; first axes count the examples.
+      y: the targets, likewise.
+      loss: `loss(prediction, y)` -> one number per example, as in `fnn.losses`.
+      optimizer: ours or optax's.
+      key: seeds parameters, order and layers; equal keys give bit-identical results.
+      epochs: passes over the data at most, may be a fraction; `steps` overrides it.
+      steps: steps at most.
+      batch_size: examples a step; None takes all. No example is dropped: batches may straddle two
+        passes.
+      validation: `(x, y)` held out, looked at once a check.
+      metrics: functions `(prediction, y) -> scalar` by name, of the validation data, or of the
+        training data where there are none.
+      stop: rules of `fnn.stop`; a list stops at the first that has a reason.
+      monitor: the quantity that decides which weights are best: by default "val_loss" with
+        validation data and "loss" without.
+      mode: "min" if less of it is better, "max" if more.
+      check_every: steps between checks (validation, history, rules); one pass by default.
+      penalty: a function of the parameters added to the loss, as in `make_step`.
+      start: a train state to go on from, such as another fit's `last`; its own key and step stay.
+      progress: True shows a bar, False none; None shows it at a terminal.
+
+    Returns:
+      A `Fit`: best and last train state, history, and why it stopped. Ctrl-C stops it and returns
+      what there is; a loss that is not finite stops it too and leaves the best as it was.
+
+    Raises:
+      ValueError: for data, budgets or names that do not fit together; each says what to do.
+
+    >>> import fnn
+    >>> x, y = fnn.datasets.linear(jax.random.key(0), n=100, noise=0.0)
+    >>> done = fit(fnn.layers.dense(1), x, y[:, None], loss=fnn.losses.squared_error,
+    ...            optimizer=fnn.optim.adam(0.05), key=jax.random.key(1), epochs=200,
+    ...            stop=fnn.stop.until(fnn.stop.loss < 1e-3))
+    >>> done.stopped.split(" after")[0].split(" ")[0], bool(done.history["loss"][-1] < 1e-3)
+    ('loss', True)
+    """
+    x, y = as_arrays(x, y)
+    held_out = None if validation is None else as_arrays(*validation)
+    n = examples(x)
+    if steps is None:
+        steps = math.ceil(epochs * n / (batch_size or n))
+    check_budget(steps, batch_size, n)
+    every = check_every or math.ceil(n / (batch_size or n))
+    monitor = monitor or ("val_loss" if validation is not None else "loss")
+    rule = _first_of(stop)
+    _check_names(rule, monitor, mode, _recorded(metrics, validation is not None))
+
+    named = tuple(sorted((metrics or {}).items()))
+    advance, measure = _programs(net, loss, optimizer, penalty, n, batch_size, named)
+    measure = functools.partial(_measure, measure, (x, y), held_out, bool(named))
+    train_state = start
+    if train_state is None:
+        first = jax.tree.map(lambda a: a[:1], x)
+        train_state = jax.jit(lambda k: init(net, optimizer, k, first))(key)
+    begun = time.perf_counter()
+    jax.block_until_ready((advance(train_state, (x, y), 0), measure(train_state)))
+    compile_seconds = time.perf_counter() - begun
+
+    log = _Log(train_state, monitor, mode, n / (batch_size or n))
+    with progress_bar("training", steps, show=progress) as report:
+        try:
+            stopped = _loop(advance, measure, log, rule, (x, y), steps, every, report)
+        except KeyboardInterrupt:
+            stopped = f"interrupted after {log.step} steps"
+    history = {name: np.asarray(values) for name, values in log.history.items()}
+    return Fit(log.best, log.last, history, stopped, log.best_step, compile_seconds)
+
+
+def _loop(
+    advance: Callable[..., tuple[TrainState, Progress]],
+    measure: Callable[[TrainState], dict[str, float]],
+    log: "_Log",
+    rule: Rule,
+    data: tuple[Any, Any],
+    steps: int,
+    every: int,
+    report: Callable[[int, str], None],
+) -> str:
+    """Run chunks until there is a reason to stop, and return it.
+
+    A chunk ends at the next check at the latest; its length follows the speed seen, so that the
+    clock, the bar and Ctrl-C are looked at some times a second.
+    """
+    first, chunk = log.step, 1
+    begun = time.perf_counter()
+    while True:
+        done = log.step - first
+        check = min(steps, (done // every + 1) * every)
+        tick = time.perf_counter()
+        count = min(chunk, check - done)
+        log.add(*advance(log.last, data, count), count)
+        now = time.perf_counter()
+        chunk = max(1, int(count * CHUNK_SECONDS / (now - tick)))
+        if log.first_bad:
+            return (
+                f"the loss was not finite at step {log.first_bad}; best holds the weights of step"
+                f" {log.best_step}; try a smaller learning rate, or clip the gradients"
+            )
+        if done + count == check:
+            log.check(now - begun, measure(log.last))
+        if reason := rule.check(Report(log.history, log.step, time.perf_counter() - begun)):
+            return reason
+        if done + count == steps:
+            return f"all {steps} steps are done"
+        report(done + count, log.text())
+
+
+class _Log:
+    """The host's memory of a run: where it stands, what was recorded, and the best so far."""
+
+    def __init__(self, start: TrainState, monitor: str, mode: str, steps_a_pass: float):
+        self.last = self.best = start
+        self.step = self.best_step = int(start.step)
+        self.first_bad = 0
+        self.history: dict[str, list[float]] = {}
+        self._monitor, self._sign = monitor, 1 if mode == "min" else -1
+        self._steps_a_pass = steps_a_pass
+        self._best_value = math.inf
+        self._loss_sum, self._losses = 0.0, 0
+
+    def add(self, train_state: TrainState, progress: Progress, count: int) -> None:
+        """Take in a chunk's end."""
+        self._loss_sum += float(progress.loss_sum)  # waits for the chunk
+        self._losses += count
+        self.first_bad = int(progress.first_bad)
+        self.last, self.step = train_state, int(train_state.step)
+
+    def check(self, spent: float, measured: Mapping[str, float]) -> None:
+        """Record what a check found, and keep the weights if they are the best so far."""
+        row = {
+            "step": self.step,
+            "epoch": self.step / self._steps_a_pass,
+            "seconds": spent,
+            "loss": self._loss_sum / self._losses,
+            **measured,
+        }
+        for name, value in row.items():
+            self.history.setdefault(name, []).append(value)
+        self._loss_sum, self._losses = 0.0, 0
+        if self._sign * row[self._monitor] < self._best_value:
+            self._best_value = self._sign * row[self._monitor]
+            self.best, self.best_step = self.last, self.step
+
+    def text(self) -> str:
+        """The latest values in a few words, for the progress bar."""
+        hidden = ("step", "epoch", "seconds")
+        shown = {name: values[-1] for name, values in self.history.items() if name not in hidden}
+        return "  ".join(f"{name} {value:.4g}" for name, value in shown.items())
+
+
+@functools.lru_cache(maxsize=8)
+def _programs(
+    net: Layer,
+    loss: Loss,
+    optimizer: Optimizer,
+    penalty: Callable[[Any], jax.Array] | None,
+    n: int,
+    batch_size: int | None,
+    named: tuple[tuple[str, Metric], ...],
+) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """The two compiled programs of a fit, kept so that fitting again need not compile again."""
+    step = make_step(net, loss, optimizer, penalty=penalty)
+
+    def measure(train_state, data, with_loss):
+        params, state = train_state.params, train_state.state
+        wanted = loss if with_loss else None
+        return evaluate(net, params, state, *data, loss=wanted, metrics=dict(named))
+
+    return jax.jit(make_advance(step, n, batch_size)), jax.jit(measure, static_argnums=2)
+
+
+def _measure(
+    measure: Callable[..., dict[str, jax.Array]],
+    data: tuple[Any, Any],
+    held_out: tuple[Any, Any] | None,
+    has_metrics: bool,
+    train_state: TrainState,
+) -> dict[str, float]:
+    """What a check finds: on the held-out data if there are any, else on the training data."""
+    if held_out is not None:
+        found = measure(train_state, held_out, True)
+        return {f"val_{name}": float(value) for name, value in found.items()}
+    if not has_metrics:
+        return {}
+    found = measure(train_state, data, False)
+    return {f"train_{name}": float(value) for name, value in found.items()}
+
+
+def _recorded(metrics: Mapping[str, Metric] | None, validates: bool) -> list[str]:
+    """The names of the quantities that the history will hold."""
+    names = ["loss"] + (["val_loss"] if validates else [])
+    return names + [f"{'val' if validates else 'train'}_{name}" for name in sorted(metrics or {})]
+
+
+def _check_names(rule: Rule, monitor: str, mode: str, recorded: Sequence[str]) -> None:
+    if mode not in ("min", "max"):
+        raise ValueError(f"fit: mode must be 'min' or 'max', got {mode!r}")
+    for name in sorted({*rule.needs, monitor} - set(recorded)):
+        raise ValueError(
+            f"fit: {name!r} is to be watched, but only {', '.join(recorded)} will be recorded;"
+            " give validation=(x, y) for val_ quantities and metrics={name: function} for metrics"
+        )
+
+
+def _first_of(stop: Rule | Sequence[Rule]) -> Rule:
+    """One rule that stops at the first reason of any."""
+    rules = [stop] if isinstance(stop, Rule) else list(stop)
+    for rule in rules:
+        if not isinstance(rule, Rule):
+            raise TypeError(
+                f"fit: stop takes rules of fnn.stop, got {rule!r};"
+                " such as fnn.stop.until(fnn.stop.loss < 0.05)"
+            )
+    never = Rule(lambda report: None)
+    return functools.reduce(lambda a, b: a | b, rules, never)
