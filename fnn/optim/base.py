@@ -6,9 +6,8 @@ An optimizer is a pair of pure functions, field for field optax's `GradientTrans
     updates, opt_state = optimizer.update(grads, opt_state, params)
     params = apply_updates(params, updates)
 
-Every numeric hyperparameter is a leaf of the state. So a learning rate can be read, changed and
-swept by `vmap` without compiling again, and a schedule is a function of the step whose present
-value stands in the state.
+The words are: `zeros` and `filled` make what accumulates, `each` applies one leaf's equations to
+every leaf, `advance` counts. `fnn.optim.hypers` has the hyperparameters.
 """
 
 import inspect
@@ -19,10 +18,8 @@ from typing import Any, NamedTuple, Protocol
 import jax
 import jax.numpy as jnp
 
-from fnn.trees import wide
-
-Schedule = Callable[[jax.Array], jax.Array]
-Hyper = float | jax.Array | Schedule
+from fnn.trees import mask as mask_of
+from fnn.trees import paths, wide
 
 
 class InitFn(Protocol):
@@ -32,11 +29,9 @@ class InitFn(Protocol):
 
 
 class UpdateFn(Protocol):
-    """`update(grads, state, params=None) -> (updates, state)`; links may take more by keyword."""
+    """`update(grads, state, params=None) -> (updates, state)`; some take more by keyword."""
 
-    def __call__(
-        self, grads: Any, state: Any, params: Any = None, /, **extra: Any
-    ) -> tuple[Any, Any]: ...
+    def __call__(self, grads: Any, state: Any, params: Any = None, /) -> tuple[Any, Any]: ...
 
 
 class Optimizer(NamedTuple):
@@ -48,98 +43,55 @@ class Optimizer(NamedTuple):
     """
 
     init: InitFn
-    update: UpdateFn
+    update: UpdateFn | Callable[..., tuple[Any, Any]]
 
 
-class Range(NamedTuple):
-    """The values that a hyperparameter may take: from `low` (included) to `high` (left out)."""
-
-    low: float
-    high: float
-
-
-# Names are the field's standard terms, so a name has one range wherever it stands.
-_RATE, _DECAY = Range(0.0, float("inf")), Range(0.0, 1.0)
-RANGES: Mapping[str, Range] = {
-    "learning_rate": _RATE,
-    "weight_decay": _RATE,
-    "eps": _RATE,
-    "b1": _DECAY,
-    "b2": _DECAY,
-    "decay": _DECAY,
-    "momentum": _DECAY,
-}
+def check_params(params: Any) -> None:
+    """Raise a `TypeError` with its path if a parameter is not floating point."""
+    for path, leaf in paths(params).items():
+        dtype = getattr(leaf, "dtype", type(leaf))
+        if dtype is not float and not jnp.issubdtype(dtype, jnp.floating):
+            got = f"{dtype}{list(jnp.shape(leaf))}" if hasattr(leaf, "dtype") else repr(leaf)
+            raise TypeError(
+                f"init: params must be floating point arrays, got {got} at {path!r};"
+                " keep what has no gradient out of params"
+            )
 
 
-class Hypers:
-    """The numeric hyperparameters of one optimizer: numbers, arrays, or schedules of the step.
+def filled(params: Any, value: float | jax.Array) -> Any:
+    """A tree like the parameters full of one value, in float32 or wider.
 
-    Args:
-      owner: the optimizer's name, for its error messages.
-      **values: each a float, a (traced) scalar array, or a schedule `count -> value`. Floats are
-        held to the range of their name in `RANGES`; traced values cannot be looked at.
+    A 16-bit average with decay 0.999 never moves: its step is lost in rounding.
 
     Raises:
-      ValueError: if a float is out of its range. TypeError: if it is no number at all.
-
-    >>> hypers = Hypers("sgd", learning_rate=0.5)
-    >>> {name: float(value) for name, value in hypers.init().items()}
-    {'learning_rate': 0.5}
-    >>> Hypers("adam", b1=1.0)
-    Traceback (most recent call last):
-    ValueError: adam: b1 must be in [0, 1), got 1.0
+      TypeError: if a parameter is not floating point; the message has its path.
     """
-
-    def __init__(self, owner: str, **values: Hyper):
-        for name, value in values.items():
-            _check(owner, name, value)
-        self.values = values
-
-    def init(self) -> dict[str, jax.Array]:
-        """The leaves to put into the state: each value at step 0."""
-        return self.at(jnp.zeros((), jnp.int32))
-
-    def at(self, count: jax.Array, state: Any = None) -> dict[str, jax.Array]:
-        """Each value at step `count`: schedules are asked, all others are read from `state`."""
-        return {
-            name: _scalar(value(count))
-            if callable(value)
-            else (_scalar(value) if state is None else getattr(state, name))
-            for name, value in self.values.items()
-        }
-
-
-def _scalar(value: float | jax.Array) -> jax.Array:
-    """A strong float32 (float64 under x64); floating arrays keep the dtype that they have."""
-    dtype = getattr(value, "dtype", None)
-    if dtype is None or not jnp.issubdtype(dtype, jnp.floating):
-        dtype = jnp.zeros(()).dtype
-    return jnp.asarray(value, dtype)
-
-
-def _check(owner: str, name: str, value: Any) -> None:
-    if callable(value) or isinstance(value, jax.Array):
-        return
-    if isinstance(value, bool) or not hasattr(value, "__float__"):
-        raise TypeError(
-            f"{owner}: {name} must be a number, an array or a schedule, got {value!r}"
-            f" of type {type(value).__name__}"
-        )
-    low, high = RANGES.get(name, Range(float("-inf"), float("inf")))
-    if not low <= float(value) < high:
-        wanted = f"in [{low:g}, {high:g})" if high != float("inf") else f"a finite number >= {low:g}"
-        raise ValueError(f"{owner}: {name} must be {wanted}, got {value}")
+    check_params(params)
+    return jax.tree.map(lambda p: jnp.full(jnp.shape(p), value, wide(jnp.result_type(p))), params)
 
 
 def zeros(params: Any) -> Any:
     """Zeros like the parameters, in float32 or wider: where averages and sums accumulate.
 
-    A 16-bit average with decay 0.999 never moves: its step is lost in rounding.
-
     >>> zeros({"w": jnp.ones(2, jnp.bfloat16)})["w"].dtype
     dtype('float32')
     """
-    return jax.tree.map(lambda p: jnp.zeros(jnp.shape(p), wide(jnp.result_type(p))), params)
+    return filled(params, 0)
+
+
+class Knobs(SimpleNamespace):
+    """What a rule sees, in one dtype: the hyperparameters and `t`, this step's number from 1."""
+
+    def correction(self, name: str, ahead: int = 0) -> jax.Array:
+        """1 - decay^(t + ahead): how much weight a running average that began at 0 has seen.
+
+        The average divided by it is free of the bias towards its start. Computed once for all
+        leaves of one dtype.
+        """
+        known = self.__dict__.setdefault("_known", {})
+        if (name, ahead) not in known:
+            known[name, ahead] = 1 - getattr(self, name) ** (self.t + ahead)
+        return known[name, ahead]
 
 
 def each(
@@ -159,29 +111,79 @@ def each(
         own or float32 where that is narrower; the update goes back to the leaf's dtype.
       hypers: what `Hypers.at` returned.
       grads: the gradients.
-      *carried: trees of the state, shaped like the gradients.
+      *carried: trees of the state, shaped like the gradients; each leaf keeps its dtype.
       params: the parameters, for rules that decay weights.
       count: steps done before this one, for rules that correct a bias.
 
     Returns:
       `(updates, *new_carried)`, trees like the gradients.
+
+    Raises:
+      ValueError: if the trees differ in structure or in a shape; the message has the paths.
     """
-    leaves, structure = jax.tree.flatten(grads)
     inputs = carried if params is None else (*carried, params)
-    columns = [structure.flatten_up_to(tree) for tree in inputs]
+    for tree in inputs:
+        kind = "params" if tree is params else "state"
+        _check_alike(getattr(hypers, "owner", "update"), grads, tree, kind)
+    known: dict[Any, Knobs] = {}
 
     def one(g, *rest):
-        dtype = wide(g.dtype)
-        h = SimpleNamespace(**{name: value.astype(dtype) for name, value in hypers.items()})
-        if count is not None:
-            h.t = (count + 1).astype(dtype)
-        update, *new = rule(h, g.astype(dtype), *(r.astype(dtype) for r in rest))
-        return update.astype(g.dtype), *new
+        old = rest[: len(carried)]
+        dtype = wide(jnp.result_type(g, *old))
+        if dtype not in known:
+            known[dtype] = Knobs(**{n: jnp.asarray(v, dtype) for n, v in hypers.items()})
+            if count is not None:
+                known[dtype].t = advance(count).astype(dtype)
+        update, *new = rule(known[dtype], *(jnp.asarray(a, dtype) for a in (g, *rest)))
+        kept = (n.astype(jnp.result_type(o)) for n, o in zip(new, old, strict=True))
+        return update.astype(jnp.result_type(g)), *kept
 
+    leaves, structure = jax.tree.flatten(grads)
     if not leaves:
         return grads, *carried
-    rows = [one(*row) for row in zip(leaves, *columns, strict=True)]
+    rows = [one(*row) for row in zip(leaves, *map(jax.tree.leaves, inputs), strict=True)]
     return tuple(structure.unflatten(column) for column in zip(*rows, strict=True))
+
+
+def _check_alike(owner: str, grads: Any, other: Any, kind: str) -> None:
+    """Raise a `ValueError` if the gradients have another structure or shape than `other`."""
+    same = jax.tree.structure(grads) == jax.tree.structure(other)
+    if same and all(map(_same_shape, jax.tree.leaves(grads), jax.tree.leaves(other))):
+        return
+    cure = "give update the gradients of the very params that init was given"
+    mine, its = paths(grads), paths(other)
+    if not same:
+        extra, lacking = sorted(mine.keys() - its.keys()), sorted(its.keys() - mine.keys())
+        wrong = [f"only in grads: {', '.join(extra)}"] if extra else []
+        wrong += [f"only in {kind}: {', '.join(lacking)}"] if lacking else []
+        wrong = wrong or [f"{jax.tree.structure(grads)} and {jax.tree.structure(other)}"]
+        raise ValueError(
+            f"{owner}: grads and {kind} are different trees; {'; '.join(wrong)}; {cure}"
+        )
+    path = next(path for path, g in mine.items() if not _same_shape(g, its[path]))
+    raise ValueError(
+        f"{owner}: the gradient at {path!r} has shape {jnp.shape(mine[path])},"
+        f" expected {jnp.shape(its[path])} as in {kind}; {cure}"
+    )
+
+
+def _same_shape(a: Any, b: Any) -> bool:
+    return jnp.shape(a) == jnp.shape(b)  # else one would broadcast in silence
+
+
+def advance(count: jax.Array) -> jax.Array:
+    """`count + 1`, which stays at the largest integer instead of turning negative.
+
+    >>> print(advance(jnp.int32(2)), advance(jnp.int32(2**31 - 1)))
+    3 2147483647
+    """
+    return jnp.minimum(count, jnp.iinfo(count.dtype).max - 1) + 1
+
+
+def one_of(owner: str, name: str, value: str, allowed: tuple[str, ...]) -> None:
+    """Raise a `ValueError` if `value` is not among the words that name a convention."""
+    if value not in allowed:
+        raise ValueError(f"{owner}: {name} must be one of {', '.join(allowed)}, got {value!r}")
 
 
 def apply_updates(params: Any, updates: Any) -> Any:
@@ -202,14 +204,58 @@ def need_params(owner: str, params: Any) -> None:
         )
 
 
+def kept_by(mask: Any, params: Any, owner: str) -> Any:
+    """The parameters with zeros in place of those that the mask leaves out.
+
+    Args:
+      mask: None for all; a tree of bools like the parameters or like their upper levels; a function
+        from the parameters to one; or a shell pattern of paths such as "*/w".
+      params: the parameters.
+      owner: who asks, for the error message.
+
+    >>> print(kept_by({"a": False, "b": True}, {"a": {"w": 2.0}, "b": {"w": 3.0}}, "adamw"))
+    {'a': {'w': Array(0., dtype=float32, weak_type=True)}, 'b': {'w': 3.0}}
+    """
+    if mask is None:
+        return params
+    if isinstance(mask, str):
+        mask = mask_of(params, mask)
+    elif callable(mask):
+        mask = mask(params)
+
+    def keep(kept, branch):
+        if isinstance(kept, bool):
+            return branch if kept else jax.tree.map(jnp.zeros_like, branch)
+        return jax.tree.map(lambda p: jnp.where(kept, p, 0), branch)
+
+    try:
+        return jax.tree.map(keep, mask, params)
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"{owner}: mask must be a tree of bools like the params or their upper levels,"
+            f" got {jax.tree.structure(mask)} for params with {', '.join(paths(params))};"
+            " a shell pattern of paths such as '*/w' is a mask too"
+        ) from error
+
+
+def extras_of(function: Callable[..., Any]) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+    """What picks, from keyword arguments, those that `function` takes; its signature is read once.
+
+    >>> pick = extras_of(lambda g, s, p=None, *, value: None)
+    >>> pick({"value": 1, "grad": 2})
+    {'value': 1}
+    """
+    kinds = inspect.signature(function).parameters.values()
+    if any(kind.kind is kind.VAR_KEYWORD for kind in kinds):
+        return dict
+    names = {kind.name for kind in kinds}
+    return lambda extra: {name: value for name, value in extra.items() if name in names}
+
+
 def accepted(function: Callable[..., Any], extra: Mapping[str, Any]) -> dict[str, Any]:
     """Those of the keyword arguments `extra` that `function` takes.
 
     >>> accepted(lambda g, s, p=None, *, value: None, {"value": 1, "grad": 2})
     {'value': 1}
     """
-    kinds = inspect.signature(function).parameters.values()
-    if any(kind.kind is kind.VAR_KEYWORD for kind in kinds):
-        return dict(extra)
-    names = {kind.name for kind in kinds}
-    return {name: value for name, value in extra.items() if name in names}
+    return extras_of(function)(extra)

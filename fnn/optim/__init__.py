@@ -1,0 +1,43 @@
+"""Optimizers written by hand, pairs of pure functions with their hyperparameters in the state.
+
+>>> import jax.numpy as jnp
+>>> from fnn import optim
+>>> optimizer = optim.chain(optim.clip_by_global_norm(1.0), optim.adam(0.1))
+>>> params = {"w": jnp.array([1.0, -2.0])}
+>>> opt_state = optimizer.init(params)
+>>> updates, opt_state = optimizer.update({"w": jnp.array([3.0, 4.0])}, opt_state, params)
+>>> print(optim.apply_updates(params, updates))
+{'w': Array([ 0.9, -2.1], dtype=float32)}
+"""
+
+from fnn.optim import schedules as schedules
+from fnn.optim.adadelta import adadelta as adadelta
+from fnn.optim.adagrad import adagrad as adagrad
+from fnn.optim.adam import adam as adam
+from fnn.optim.adam import adamax as adamax
+from fnn.optim.adam import adamw as adamw
+from fnn.optim.adam import nadam as nadam
+from fnn.optim.amsgrad import amsgrad as amsgrad
+from fnn.optim.base import Optimizer as Optimizer
+from fnn.optim.base import apply_updates as apply_updates
+from fnn.optim.chain import chain as chain
+from fnn.optim.gradient_descent import gradient_descent as gradient_descent
+from fnn.optim.gradient_descent import sgd as sgd
+from fnn.optim.hypers import hyperparameters as hyperparameters
+from fnn.optim.hypers import with_hypers as with_hypers
+from fnn.optim.links import add_decayed_weights as add_decayed_weights
+from fnn.optim.links import add_noise as add_noise
+from fnn.optim.links import clip as clip
+from fnn.optim.links import clip_by_global_norm as clip_by_global_norm
+from fnn.optim.links import clip_by_norm as clip_by_norm
+from fnn.optim.links import identity as identity
+from fnn.optim.links import scale as scale
+from fnn.optim.links import scale_by_schedule as scale_by_schedule
+from fnn.optim.lion import lion as lion
+from fnn.optim.momentum import momentum as momentum
+from fnn.optim.momentum import nesterov as nesterov
+from fnn.optim.momentum import nesterov_trace as nesterov_trace
+from fnn.optim.momentum import trace as trace
+from fnn.optim.names import find as find
+from fnn.optim.rmsprop import centered_rmsprop as centered_rmsprop
+from fnn.optim.rmsprop import rmsprop as rmsprop

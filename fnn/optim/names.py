@@ -1,0 +1,52 @@
+"""Optimizers by their names, for command lines and configuration files."""
+
+import difflib
+from collections.abc import Callable, Mapping
+
+from fnn.optim.adadelta import adadelta
+from fnn.optim.adagrad import adagrad
+from fnn.optim.adam import adam, adamax, adamw, nadam
+from fnn.optim.amsgrad import amsgrad
+from fnn.optim.base import Optimizer
+from fnn.optim.gradient_descent import gradient_descent, sgd
+from fnn.optim.lion import lion
+from fnn.optim.momentum import momentum, nesterov
+from fnn.optim.rmsprop import centered_rmsprop, rmsprop
+
+NAMES: Mapping[str, Callable[..., Optimizer]] = {
+    "gradient_descent": gradient_descent,
+    "sgd": sgd,
+    "momentum": momentum,
+    "nesterov": nesterov,
+    "adagrad": adagrad,
+    "adadelta": adadelta,
+    "rmsprop": rmsprop,
+    "centered_rmsprop": centered_rmsprop,
+    "adam": adam,
+    "adamw": adamw,
+    "nadam": nadam,
+    "amsgrad": amsgrad,
+    "adamax": adamax,
+    "lion": lion,
+}
+
+
+def find(name: str) -> Callable[..., Optimizer]:
+    """The constructor of that name; its first argument is the learning rate.
+
+    Raises:
+      ValueError: if there is none; the message has the nearest name and all of them.
+
+    >>> find("sgd") is sgd
+    True
+    >>> find("adamm")
+    Traceback (most recent call last):
+    ValueError: optimizer: no 'adamm'; did you mean 'adam'? There are gradient_descent, sgd, \
+momentum, nesterov, adagrad, adadelta, rmsprop, centered_rmsprop, adam, adamw, nadam, amsgrad, \
+adamax, lion
+    """
+    if name in NAMES:
+        return NAMES[name]
+    near = difflib.get_close_matches(str(name).lower(), NAMES, n=1, cutoff=0.4)
+    hint = f" did you mean {near[0]!r}?" if near else ""
+    raise ValueError(f"optimizer: no {name!r};{hint} There are {', '.join(NAMES)}")
