@@ -10,7 +10,9 @@ from typing import Any
 
 import jax
 
-from fnn.core import Layer, Variables, key_for, lift, located, out_spec, spec
+from fnn.checks import check_count, check_owners, located
+from fnn.core import Layer, Variables, key_for, lift, out_spec, spec
+from fnn.show import spec_text
 
 
 def serial(*layers: Layer | Callable[..., Any], **named: Layer | Callable[..., Any]) -> Layer:
@@ -27,7 +29,8 @@ def serial(*layers: Layer | Callable[..., Any], **named: Layer | Callable[..., A
       params, state: one entry for each child that owns any.
 
     Raises:
-      TypeError: if a part is neither a layer nor a function. ValueError: if two share a name.
+      TypeError: if a part is neither a layer nor a function. ValueError: if two share a name, or
+        if apply is given variables under a name that no child has.
 
     >>> from fnn.layers import dense
     >>> net = serial(dense(3), jax.nn.relu, head=dense(2))
@@ -50,6 +53,7 @@ def serial(*layers: Layer | Callable[..., Any], **named: Layer | Callable[..., A
         return Variables(params, state)
 
     def apply(params, state, x, /, *, key=None, train=False):
+        check_owners("serial", children, params, state)
         after = {}
         for name, layer in children.items():
             x, own = apply_child(name, layer, params, state, x, key=key, train=train)
@@ -84,18 +88,18 @@ def residual(body: Layer | Callable[..., Any], shortcut: Layer | None = None) ->
 
     def add(outputs, x):
         y, carried = outputs["body"], outputs.get("shortcut", x)
-        for a, b in zip(jax.tree.leaves(y), jax.tree.leaves(carried), strict=True):
-            if a.shape != b.shape:
-                raise ValueError(
-                    f"residual: body gives {a.shape} and the input carried around it is {b.shape};"
-                    " give a shortcut that maps the input to the body's shape"
-                )
-        return jax.tree.map(lambda a, b: a + b, y, carried)
+        inside, around = (jax.tree.map(jax.numpy.shape, side) for side in (y, carried))
+        if inside != around:
+            raise ValueError(
+                f"residual: body gives {spec_text(y)} and what is carried around it is"
+                f" {spec_text(carried)}; give a shortcut that maps the input to the body's shape"
+            )
+        return jax.tree.map(jax.numpy.add, y, carried)
 
     return _side_by_side("residual", children, add, {}, residual)
 
 
-def parallel(combine: Callable[..., Any], **branches: Layer | Callable[..., Any]) -> Layer:
+def parallel(combine: Callable[..., Any], /, **branches: Layer | Callable[..., Any]) -> Layer:
     r"""Give the same input to every branch and combine what comes out.
 
     .. math:: y = \operatorname{combine}(f_1(x), f_2(x), \dots)
@@ -104,10 +108,14 @@ def parallel(combine: Callable[..., Any], **branches: Layer | Callable[..., Any]
       combine: a function of as many arguments as there are branches, in their order.
       **branches: the branches by name.
 
+    Raises:
+      TypeError: if `combine` is no function. ValueError: if there are no branches.
+
     >>> net = parallel(jax.numpy.add, up=jax.numpy.sin, down=jax.numpy.cos)
     >>> print(net.apply({}, {}, jax.numpy.zeros(2))[0])
     [1. 1.]
     """
+    check_function("parallel", "combine", combine, "jax.numpy.add")
     if not branches:
         raise ValueError("parallel: no branches given; name them: parallel(combine, a=..., b=...)")
     children = name_children("parallel", (), branches)
@@ -130,12 +138,14 @@ def shared(body: Layer | Callable[..., Any], n: int) -> Layer:
       body: a layer whose output is shaped like its input.
       n: how often, >= 1.
 
+    Raises:
+      ValueError: at construction if n is below 1; in init if body gives not what it takes.
+
     >>> net = shared(lambda x: 2 * x, 3)
     >>> print(net.apply({}, {}, jax.numpy.ones(1))[0])
     [8.]
     """
-    if n < 1:
-        raise ValueError(f"shared: n must be at least 1, got {n}")
+    n = check_count("shared", "n", n)
     child = lift(body, "shared")
 
     def init(key, x, /):
@@ -144,11 +154,13 @@ def shared(body: Layer | Callable[..., Any], n: int) -> Layer:
             y = out_spec(child, variables, x)
         if spec(y) != spec(x):
             raise ValueError(
-                f"shared: body must give what it takes, to be applied again; takes {x}, gives {y}"
+                "shared: body must give what it takes, to be applied again;"
+                f" takes {spec_text(x)}, gives {spec_text(y)}"
             )
         return under("body", variables)
 
     def apply(params, state, x, /, *, key=None, train=False):
+        check_owners("shared", ("body",), params, state)
         for i in range(n):
             x, own = apply_child(
                 "body", child, params, state, x, key=key_for(key, str(i)), train=train
@@ -180,6 +192,7 @@ def frozen(body: Layer | Callable[..., Any]) -> Layer:
             return under("body", child.init(key_for(key, "body"), x))
 
     def apply(params, state, x, /, *, key=None, train=False):
+        check_owners("frozen", ("body",), params, state)
         params = jax.lax.stop_gradient(params)
         y, own = apply_child("body", child, params, state, x, key=key, train=train)
         return y, {"body": own} if own else {}
@@ -196,10 +209,21 @@ def name_children(
     lifted = [lift(layer, where) for layer in layers]
     children = {f"{layer.name}_{i}": layer for i, layer in enumerate(lifted)}
     for name, layer in named.items():
+        if not name or "/" in name:
+            raise ValueError(f"{where}: a child's name must be a word without slash, got {name!r}")
         if name in children:
             raise ValueError(f"{where}: two children are called {name!r}; rename the keyword one")
         children[name] = lift(layer, where)
     return children
+
+
+def check_function(where: str, name: str, function: Any, example: str) -> None:
+    """Raise a `TypeError` if the function that a container is built around is none."""
+    if isinstance(function, Layer) or not callable(function):
+        raise TypeError(
+            f"{where}: {name}, the first argument, must be a function such as {example},"
+            f" got {function!r}; give layers by keyword"
+        )
 
 
 def put(tree: dict[str, Any], name: str, own: Mapping[str, Any]) -> None:
@@ -249,6 +273,7 @@ def _side_by_side(
         return Variables(params, state)
 
     def apply(params, state, x, /, *, key=None, train=False):
+        check_owners(kind, children, params, state)
         outputs, after = {}, {}
         for name, layer in children.items():
             outputs[name], own = apply_child(name, layer, params, state, x, key=key, train=train)

@@ -6,11 +6,12 @@ from typing import Any
 
 import jax
 
-from fnn.combine import apply_child, name_children, put
-from fnn.core import Layer, Variables, key_for, located, spec
+from fnn.checks import check_owners, located
+from fnn.combine import apply_child, check_function, name_children, put
+from fnn.core import Layer, Variables, key_for, spec
 
 
-def compose(fn: Callable[[Any, Any], Any], **layers: Layer | Callable[..., Any]) -> Layer:
+def compose(fn: Callable[[Any, Any], Any], /, **layers: Layer | Callable[..., Any]) -> Layer:
     r"""Make a network of `fn(f, x)`, ordinary Python that calls the named layers as `f.name(...)`.
 
     A layer called twice shares its weights; its state passes from one call to the next, and each
@@ -32,6 +33,7 @@ def compose(fn: Callable[[Any, Any], Any], **layers: Layer | Callable[..., Any])
     >>> print(siamese.apply(params, state, pair)[0])
     [0. 0.]
     """
+    check_function("compose", "fn", fn, "lambda f, x: f.name(x)")
     children = name_children("compose", (), layers)
 
     def init(key, x, /):
@@ -65,6 +67,7 @@ def compose(fn: Callable[[Any, Any], Any], **layers: Layer | Callable[..., Any])
         return Variables(params, state)
 
     def apply(params, state, x, /, *, key=None, train=False):
+        check_owners("compose", children, params, state)
         after = dict(state)
         calls = dict.fromkeys(children, 0)
 
@@ -86,7 +89,15 @@ def _named(children: Mapping[str, Layer], call: Callable[..., Any]) -> SimpleNam
     """The `f` of `fn(f, x)`: one function per child, and an error that lists them all."""
 
     def bind(name, layer):
-        return lambda h: call(name, layer, h)
+        def one(*inputs):
+            if len(inputs) != 1:
+                raise TypeError(
+                    f"compose: f.{name} takes one input, got {len(inputs)};"
+                    " put several into a tuple or a dict"
+                )
+            return call(name, layer, *inputs)
+
+        return one
 
     return _Named(**{name: bind(name, layer) for name, layer in children.items()})
 

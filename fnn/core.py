@@ -15,15 +15,16 @@
 
 import functools
 import zlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, overload
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from fnn.show import call, spec_text
+from fnn.checks import check_given, check_key, check_no_list, check_tree
+from fnn.show import call, spec_text, value_text
 
 Params = Any
 State = Any
@@ -102,12 +103,14 @@ class Layer:
         object.__setattr__(self, "apply", _held_apply(self.apply, self.name))
 
     def __repr__(self) -> str:
+        if self.made_by is lift:
+            return value_text(self.config["function"])
         return call(self.name, self.config, self.children, self.made_by)
 
 
 def _held_init(init: InitFn, name: str) -> InitFn:
-    """`init` that sees only shapes and dtypes and must return `Variables`."""
-    if hasattr(init, "held"):
+    """`init` that sees only shapes and dtypes and must return nested dicts of arrays."""
+    if getattr(init, "held", None) is init:
         return init
 
     @functools.wraps(init)
@@ -116,65 +119,99 @@ def _held_init(init: InitFn, name: str) -> InitFn:
             raise TypeError(
                 f"{name}.init: key must be one PRNG key such as jax.random.key(0), got None"
             )
-        variables = init(check_key(key, f"{name}.init"), spec(x))
+        check_key(key, f"{name}.init")
+        variables = init(key, spec(x, f"{name}.init"))
         if not (isinstance(variables, tuple) and len(variables) == 2):
             raise TypeError(
                 f"{name}: init must return Variables(params, state), got {type(variables).__name__}"
             )
+        for kind, tree in zip(Variables._fields, variables, strict=True):
+            check_tree(tree, where=name, kind=kind)
         return Variables(*variables)
 
-    held.held = True  # type: ignore[attr-defined]
+    held.held = held  # type: ignore[attr-defined]  # itself: functools.wraps would copy a mere flag
     return held
 
 
 def _held_apply(apply: ApplyFn, name: str) -> ApplyFn:
-    """`apply` that must return a pair and the state in its own structure."""
-    if hasattr(apply, "held"):
+    """`apply` that must return a pair, and the state with its structure, shapes and dtypes."""
+    if getattr(apply, "held", None) is apply:
         return apply
 
     @functools.wraps(apply)
-    def held(params, state, x, /, *, key=None, train=False):
+    def held(params, state, x=_MISSING, /, *, key=None, train=False):
+        if x is _MISSING:
+            raise TypeError(
+                f"{name}: apply(params, state, x) takes three things, got two;"
+                " a network without state has state {}"
+            )
         if not isinstance(train, bool):
             raise TypeError(
                 f"{name}: train must be a Python bool, got {type(train).__name__};"
                 " under jit pass it by closure or as a static argument"
             )
-        out = apply(params, state, x, key=check_key(key, name), train=train)
+        check_given(params, where=name, kind="params")
+        check_given(state, where=name, kind="state")
+        check_no_list(x, name)
+        out = apply(params, state, as_jax(x), key=check_key(key, name), train=train)
         if not (isinstance(out, tuple) and len(out) == 2):
             raise TypeError(f"{name}: apply must return (y, state), got {type(out).__name__}")
-        given, returned = jax.tree.structure(state), jax.tree.structure(out[1])
-        if given != returned:
-            raise ValueError(
-                f"{name}: apply must return the state in the structure it came in;"
-                f" expected {given}, got {returned}"
-            )
+        if out[1] is not state:
+            given, returned = spec_text(as_jax(state)), spec_text(as_jax(out[1]))
+            if given != returned:
+                raise ValueError(
+                    f"{name}: apply must return the state with the structure, shapes and dtypes"
+                    f" that it came in; given {given}, returned {returned}"
+                )
         return out
 
-    held.held = True  # type: ignore[attr-defined]
+    held.held = held  # type: ignore[attr-defined]
     return held
 
 
-def spec(x: Any) -> Any:
+def as_jax(x: Any) -> Any:
+    """The NumPy arrays and Python numbers of a pytree as JAX arrays, in JAX's dtypes; else as is.
+
+    >>> as_jax(np.zeros(2)), as_jax({"mask": None})
+    (Array([0., 0.], dtype=float32), {'mask': None})
+    """
+
+    def leaf(a):
+        return jnp.asarray(a) if isinstance(a, _NOT_YET_JAX) else a
+
+    return jax.tree.map(leaf, x)
+
+
+_MISSING: Any = object()
+_NOT_YET_JAX = (np.ndarray, np.generic, bool, int, float, complex)
+
+
+def spec(x: Any, where: str = "spec") -> Any:
     """The shapes and dtypes of a pytree of arrays, in the dtypes that JAX will compute in.
+
+    Args:
+      x: arrays, `jax.ShapeDtypeStruct` or Python numbers, in any pytree.
+      where: who asks, for the error.
 
     Raises:
       TypeError: if a leaf has no shape and dtype, as a Python list or a string has none.
 
-    >>> import numpy as np
     >>> spec(np.zeros((2, 3)))
     ShapeDtypeStruct(shape=(2, 3), dtype=float32)
     """
 
+    check_no_list(x, where)
+
     def leaf(a):
-        if isinstance(a, bool | int | float):
+        if isinstance(a, _NOT_YET_JAX):
             a = jnp.asarray(a)
         if not (hasattr(a, "shape") and hasattr(a, "dtype")):
             raise TypeError(
-                f"x must be an array, a jax.ShapeDtypeStruct or a pytree of them,"
+                f"{where}: x must be an array, a jax.ShapeDtypeStruct or a pytree of them,"
                 f" got {type(a).__name__}; try jnp.asarray(x)"
             )
         dtype = a.dtype
-        if not jax.dtypes.issubdtype(dtype, jax.dtypes.extended):
+        if not jnp.issubdtype(dtype, jax.dtypes.extended):
             dtype = jax.dtypes.canonicalize_dtype(dtype)
         return jax.ShapeDtypeStruct(a.shape, dtype)
 
@@ -189,6 +226,12 @@ def out_spec(layer: Layer, variables: Variables, x: Any) -> Any:
     return jax.eval_shape(lambda p, s, x: layer.apply(p, s, x)[0], *variables, spec(x))
 
 
+@overload
+def key_for(key: jax.Array, name: str) -> jax.Array: ...
+@overload
+def key_for(key: None, name: str) -> None: ...
+@overload
+def key_for(key: jax.Array | None, name: str) -> jax.Array | None: ...
 def key_for(key: jax.Array | None, name: str) -> jax.Array | None:
     """The key of the child called `name`, so that inserting a layer reseeds none of its siblings.
 
@@ -197,101 +240,6 @@ def key_for(key: jax.Array | None, name: str) -> jax.Array | None:
     if key is None:
         return None
     return jax.random.fold_in(key, zlib.crc32(name.encode()))
-
-
-def check_key(key: Any, where: str) -> jax.Array | None:
-    """`key` itself if it is None or a PRNG key, or else a `TypeError` that says how to make one."""
-    if key is None:
-        return None
-    dtype, shape = getattr(key, "dtype", None), getattr(key, "shape", ())
-    typed = dtype is not None and jax.dtypes.issubdtype(dtype, jax.dtypes.prng_key)
-    if (typed and shape == ()) or (dtype == jnp.uint32 and len(shape) == 1):
-        return key
-    raise TypeError(
-        f"{where}: key must be one PRNG key such as jax.random.key(0),"
-        f" got {spec_text(key) if dtype is not None else repr(key)}"
-    )
-
-
-def need_key(key: jax.Array | None, where: str) -> jax.Array:
-    """`key`, or a `ValueError` that says what to do where a random layer was given none."""
-    if key is None:
-        raise ValueError(
-            f"{where}: train=True is random here and needs a key, got key=None;"
-            " call apply(params, state, x, key=key, train=True)"
-        )
-    return key
-
-
-def need(tree: Mapping[str, Any], name: str, *, where: str, kind: str) -> Any:
-    """The entry `name` of a layer's params or state, or a `ValueError` that says what is there.
-
-    Args:
-      tree: the layer's own `params` or `state`.
-      name: the entry wanted, such as "w".
-      where: the layer's kind, such as "dense".
-      kind: "params" or "state", for the message.
-    """
-    try:
-        return tree[name]
-    except (KeyError, TypeError, IndexError):
-        got = sorted(tree) if isinstance(tree, Mapping) else spec_text(tree)
-        raise ValueError(
-            f"{where}: {kind} must hold {name!r}, got {got};"
-            f" pass the {kind} that init returned: apply(params, state, x)"
-        ) from None
-
-
-def check_features(x: Any, expected: int, where: str) -> None:
-    """Raise a `ValueError` if x's last axis has another size than the weights were made for."""
-    got = x.shape[-1] if x.ndim else 0
-    if got != expected:
-        raise ValueError(
-            f"{where}: x has {got} features, expected {expected}; give x of shape"
-            f" (..., {expected}), or call init again with inputs like this one"
-        )
-
-
-def features_of(x: Any, where: str) -> int:
-    """The size of x's feature axis, its last, or an error if it has none or holds no floats."""
-    if not x.shape:
-        raise ValueError(
-            f"{where}: x must have a feature axis, got a scalar; give x of shape (batch, features)"
-        )
-    if not jnp.issubdtype(x.dtype, jnp.inexact):
-        raise TypeError(
-            f"{where}: x must be floating point, got {spec_text(x)};"
-            " use x.astype(jnp.float32), or the layer embed for integer ids"
-        )
-    return x.shape[-1]
-
-
-@contextmanager
-def located(name: str, layer: Layer, x: Any) -> Iterator[None]:
-    """Give an error that leaves this block the address of the child it came from.
-
-    The error keeps its type and its words. One note is added, by the innermost layer, and every
-    container on the way out puts its name before the path.
-    """
-    try:
-        yield
-    except Exception as error:
-        path, about, place = getattr(error, "_fnn_at", ("", "", -1))
-        path = f"{name}/{path}" if path else name
-        about = about or f"{_short(layer)}, given x: {spec_text(x)}"
-        note = f"in layer '{path}': {about}"
-        if place < 0:
-            error.add_note(note)
-            place = len(error.__notes__) - 1
-        else:  # others, JAX among them, may have added notes of their own since
-            error.__notes__[place] = note
-        error._fnn_at = (path, about, place)  # type: ignore[attr-defined]
-        raise
-
-
-def _short(layer: Layer, limit: int = 80) -> str:
-    text = " ".join(repr(layer).split())
-    return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
 def lift(part: Any, where: str) -> Layer:
@@ -306,14 +254,14 @@ def lift(part: Any, where: str) -> Layer:
     if isinstance(part, Layer):
         return part
     if not callable(part):
+        cure = "; put a star before it" if isinstance(part, list | tuple) else ""
         raise TypeError(
             f"{where}: each part must be a layer or a function of x, got {part!r}"
-            f" of type {type(part).__name__}"
+            f" of type {type(part).__name__}{cure}"
         )
-    name = function_name(part)
-    if getattr(part, "__annotations__", {}).get("return") is Layer:
+    name, made = function_name(part), _unwrapped(part)
+    if getattr(made, "__annotations__", {}).get("return") in (Layer, "Layer"):
         raise TypeError(f"{where}: {name} makes layers, so call it first: {name}(...)")
-    config = part.keywords if isinstance(part, functools.partial) else {}
 
     def init(key, x, /):
         del key, x
@@ -321,9 +269,21 @@ def lift(part: Any, where: str) -> Layer:
 
     def apply(params, state, x, /, *, key=None, train=False):
         del params, key, train
-        return part(x), state
+        y = part(x)
+        if isinstance(y, Layer):
+            raise TypeError(
+                f"{where}: the function {value_text(part)} returned the layer {y!r},"
+                " not an array; give the layer itself"
+            )
+        return y, state
 
-    return Layer(init, apply, name=name, config=config)
+    return Layer(init, apply, name=name, config={"function": part}, made_by=lift)
+
+
+def _unwrapped(function: Any) -> Any:
+    while isinstance(function, functools.partial):
+        function = function.func
+    return function
 
 
 def function_name(function: Callable[..., Any]) -> str:
@@ -334,8 +294,7 @@ def function_name(function: Callable[..., Any]) -> str:
     >>> function_name(lambda x: x)
     'function'
     """
-    if isinstance(function, functools.partial):
-        return function_name(function.func)
+    function = _unwrapped(function)
     name = getattr(function, "__name__", type(function).__name__)
     return name if name.isidentifier() else "function"
 

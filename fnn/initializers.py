@@ -1,7 +1,8 @@
 """Initial values of weights. One signature: `(key, shape, dtype) -> array`.
 
 Those without a setting are such functions themselves (`he_normal`); those with one return such a
-function (`normal(0.02)`). `jax.nn.initializers` have the same signature and serve as well.
+function (`normal(0.02)`), named by the call that made it. `jax.nn.initializers` have the same
+signature and serve as well.
 
 A weight of shape (..., fan_in, fan_out), such as a dense layer's (inputs, features) or a
 convolution's (height, width, inputs, features), has as many synapses into each neuron as fan_in
@@ -15,6 +16,9 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
+
+from fnn.show import call
 
 Initializer = Callable[[jax.Array, Sequence[int], Any], jax.Array]
 
@@ -51,31 +55,41 @@ def constant(value: float | jax.Array) -> Initializer:
             raise ValueError(f"constant: value has shape {array.shape}, the weight {tuple(shape)}")
         return jnp.full(shape, array, dtype)
 
-    return init
+    return _called(init, constant, value=value)
 
 
-def uniform(low: float = -0.05, high: float = 0.05) -> Initializer:
+def uniform(low: float | jax.Array = -0.05, high: float | jax.Array = 0.05) -> Initializer:
     """Uniform in [low, high).
 
     >>> bool((abs(uniform(-1, 1)(jax.random.key(0), (9,), jnp.float32)) < 1).all())
     True
     """
-    if not low < high:
+    if not (_traced(low) or _traced(high)) and not low < high:
         raise ValueError(f"uniform: low must be below high, got {low} and {high}")
-    return lambda key, shape, dtype=jnp.float32: jax.random.uniform(key, shape, dtype, low, high)
+
+    def init(key, shape, dtype=jnp.float32):
+        return jax.random.uniform(key, shape, dtype, _as(low, dtype), _as(high, dtype))
+
+    return _called(init, uniform, low=low, high=high)
 
 
-def normal(stddev: float = 0.01, mean: float = 0.0) -> Initializer:
+def normal(stddev: float | jax.Array = 0.01, mean: float | jax.Array = 0.0) -> Initializer:
     """Normal with this standard deviation, >= 0, and mean.
 
     >>> normal(0.02)(jax.random.key(0), (3, 4), jnp.float32).shape
     (3, 4)
     """
     _check_stddev("normal", stddev)
-    return lambda key, shape, dtype=jnp.float32: mean + stddev * _normal(key, shape, dtype)
+
+    def init(key, shape, dtype=jnp.float32):
+        return _as(mean, dtype) + _as(stddev, dtype) * jax.random.normal(key, shape, dtype)
+
+    return _called(init, normal, stddev=stddev, mean=mean)
 
 
-def truncated_normal(stddev: float = 0.01, mean: float = 0.0) -> Initializer:
+def truncated_normal(
+    stddev: float | jax.Array = 0.01, mean: float | jax.Array = 0.0
+) -> Initializer:
     """Normal without its tails: nothing further than two (untruncated) deviations from the mean.
 
     `stddev`, >= 0, is the standard deviation of what comes out: the loss of the tails is made good.
@@ -87,13 +101,14 @@ def truncated_normal(stddev: float = 0.01, mean: float = 0.0) -> Initializer:
     _check_stddev("truncated_normal", stddev)
 
     def init(key, shape, dtype=jnp.float32):
-        return mean + stddev / _CUT_STDDEV * jax.random.truncated_normal(key, -2, 2, shape, dtype)
+        w = jax.random.truncated_normal(key, -2, 2, shape, dtype)
+        return _as(mean, dtype) + _as(stddev, dtype) / _as(_CUT_STDDEV, dtype) * w
 
-    return init
+    return _called(init, truncated_normal, stddev=stddev, mean=mean)
 
 
 def variance_scaling(
-    scale: float = 1.0,
+    scale: float | jax.Array = 1.0,
     *,
     mode: Literal["fan_in", "fan_out", "fan_avg"] = "fan_in",
     distribution: Literal["normal", "truncated_normal", "uniform"] = "truncated_normal",
@@ -105,7 +120,7 @@ def variance_scaling(
     where n is fan_in, fan_out or their mean. All three distributions have that variance exactly.
 
     Args:
-      scale: > 0; 1 for linear neurons, 2 for relu.
+      scale: > 0; 1 for linear neurons, 2 for relu; may be traced, so that `vmap` can sweep it.
       mode: which fan n is.
       distribution: the shape around zero.
 
@@ -117,7 +132,7 @@ def variance_scaling(
     >>> bool(abs(w.var() - 0.02) < 0.002)
     True
     """
-    if scale <= 0:
+    if not _traced(scale) and not scale > 0:
         raise ValueError(f"variance_scaling: scale must be > 0, got {scale}")
     if mode not in ("fan_in", "fan_out", "fan_avg"):
         raise ValueError(
@@ -132,14 +147,15 @@ def variance_scaling(
     def init(key, shape, dtype=jnp.float32):
         fan_in, fan_out = fans(shape)
         n = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[mode]
-        stddev = math.sqrt(scale / max(n, 1))
+        root = jnp.sqrt if isinstance(scale, jax.Array) else math.sqrt
+        stddev = root(scale / max(n, 1))
         if distribution == "uniform":
             bound = math.sqrt(3) * stddev
-            return jax.random.uniform(key, shape, dtype, -bound, bound)
+            return uniform(-bound, bound)(key, shape, dtype)
         draw = normal if distribution == "normal" else truncated_normal
         return draw(stddev)(key, shape, dtype)
 
-    return init
+    return _called(init, variance_scaling, scale=scale, mode=mode, distribution=distribution)
 
 
 def fans(shape: Sequence[int]) -> tuple[int, int]:
@@ -224,7 +240,7 @@ def lecun_truncated_normal(
     return _LECUN["truncated_normal"](key, shape, dtype)
 
 
-def orthogonal(scale: float = 1.0) -> Initializer:
+def orthogonal(scale: float | jax.Array = 1.0) -> Initializer:
     r"""A random matrix with orthonormal rows or columns, whichever are fewer, times `scale`.
 
     .. math:: w^\top w = \mathrm{scale}^2 I \quad\text{or}\quad w w^\top = \mathrm{scale}^2 I
@@ -244,15 +260,15 @@ def orthogonal(scale: float = 1.0) -> Initializer:
     def init(key, shape, dtype=jnp.float32):
         fans(shape)  # a vector has no rows and columns
         rows, columns = math.prod(shape[:-1]), shape[-1]
-        tall = _normal(
+        tall = jax.random.normal(
             key, (max(rows, columns), min(rows, columns)), jnp.promote_types(dtype, "f4")
         )
         q, r = jnp.linalg.qr(tall)
         q = q * jnp.where(jnp.diagonal(r) < 0, -1, 1).astype(q.dtype)
         q = q if rows >= columns else q.T
-        return (scale * q).reshape(shape).astype(dtype)
+        return (_as(scale, q.dtype) * q).reshape(shape).astype(dtype)
 
-    return init
+    return _called(init, orthogonal, scale=scale)
 
 
 def identity(key: jax.Array, shape: Sequence[int], dtype: Any = jnp.float32) -> jax.Array:
@@ -268,13 +284,25 @@ def identity(key: jax.Array, shape: Sequence[int], dtype: Any = jnp.float32) -> 
     return jnp.eye(*shape, dtype=dtype)
 
 
-def _normal(key: jax.Array, shape: Sequence[int], dtype: Any) -> jax.Array:
-    return jax.random.normal(key, shape, dtype)
-
-
-def _check_stddev(where: str, stddev: float) -> None:
-    if stddev < 0:
+def _check_stddev(where: str, stddev: Any) -> None:
+    if not _traced(stddev) and not stddev >= 0:
         raise ValueError(f"{where}: stddev must be >= 0, got {stddev}")
+
+
+def _traced(value: Any) -> bool:
+    """Whether a setting is known only when the compiled program runs, as in a sweep by `vmap`."""
+    return isinstance(value, Tracer)
+
+
+def _as(value: Any, dtype: Any) -> Any:
+    """A setting ready to meet arrays of this dtype: Python numbers adapt, arrays are cast."""
+    return value.astype(dtype) if isinstance(value, jax.Array) else float(value)
+
+
+def _called(init: Initializer, made_by: Callable[..., Any], **settings: Any) -> Initializer:
+    """`init`, named by the call that made it, so that a layer's `repr` can show it."""
+    init.__name__ = call(made_by.__name__, settings, {}, made_by)  # type: ignore[attr-defined]
+    return init
 
 
 def _family(scale: float, mode: Any) -> dict[str, Initializer]:

@@ -44,8 +44,9 @@ def value_text(value: Any) -> str:
     ('relu', "'SAME'", '(3, 3)')
     """
     if isinstance(value, functools.partial):
-        knobs = "".join(f", {k}={value_text(v)}" for k, v in value.keywords.items())
-        return f"partial({value_text(value.func)}{knobs})"
+        knobs = [value_text(v) for v in (value.func, *value.args)]
+        knobs += [f"{k}={value_text(v)}" for k, v in value.keywords.items()]
+        return f"partial({', '.join(knobs)})"
     if hasattr(value, "shape") and hasattr(value, "dtype"):
         return spec_text(value)
     name = getattr(value, "__name__", None)
@@ -82,15 +83,19 @@ def _indent(arguments: list[str]) -> str:
 def _arguments(
     config: Mapping[str, Any], children: Mapping[str, Any], made_by: Callable[..., Any] | None
 ) -> Iterator[str]:
-    given = {**config, **children}
+    config, inside = dict(config), dict(children)
     parameters = inspect.signature(made_by).parameters if made_by is not None else {}
     for parameter in parameters.values():
+        if parameter.kind is parameter.VAR_KEYWORD:
+            continue
         if parameter.kind is parameter.VAR_POSITIONAL:
             for number, (key, child) in enumerate(children.items()):
-                if key == f"{child.name}_{number}":
-                    yield value_text(given.pop(key))
-        elif parameter.name in given:
-            value = given.pop(parameter.name)
+                if key != f"{child.name}_{number}":
+                    break  # from here on by keyword: order counts
+                yield value_text(inside.pop(key))
+            yield from map(value_text, config.pop(parameter.name, ()))
+        elif parameter.name in config or parameter.name in inside:
+            value = (config if parameter.name in config else inside).pop(parameter.name)
             if (
                 parameter.default is parameter.empty
                 and parameter.kind is not parameter.KEYWORD_ONLY
@@ -98,7 +103,7 @@ def _arguments(
                 yield value_text(value)
             elif not _same(value, parameter.default):
                 yield f"{parameter.name}={value_text(value)}"
-    for key, value in given.items():
+    for key, value in {**config, **inside}.items():
         yield f"{key}={value_text(value)}"
 
 

@@ -5,6 +5,8 @@ everything in fnn: errors, summaries, checkpoints, masks and surgery all speak o
 """
 
 import fnmatch
+import functools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -104,12 +106,12 @@ def _replace_one(tree: Tree, names: Sequence[str], value: Any, path: str) -> Tre
 
 
 def count(tree: Tree) -> int:
-    """How many numbers the tree holds.
+    """How many numbers the tree holds; `jax.ShapeDtypeStruct` leaves count as their arrays would.
 
     >>> count({"w": jnp.ones((3, 4)), "b": jnp.ones(4)})
     16
     """
-    return sum(jnp.size(leaf) for leaf in jax.tree.leaves(tree))
+    return sum(math.prod(getattr(leaf, "shape", ())) for leaf in jax.tree.leaves(tree))
 
 
 def size_bytes(tree: Tree) -> int:
@@ -118,7 +120,12 @@ def size_bytes(tree: Tree) -> int:
     >>> size_bytes({"w": jnp.ones((3, 4)), "b": jnp.ones(4, jnp.bfloat16)})
     56
     """
-    return sum(jnp.size(a) * jnp.dtype(jnp.result_type(a)).itemsize for a in jax.tree.leaves(tree))
+
+    def size(leaf):
+        dtype = leaf.dtype if hasattr(leaf, "dtype") else jnp.result_type(leaf)
+        return math.prod(getattr(leaf, "shape", ())) * dtype.itemsize
+
+    return sum(size(leaf) for leaf in jax.tree.leaves(tree))
 
 
 def cast(tree: Tree, dtype: Any) -> Tree:
@@ -140,8 +147,20 @@ def norm(tree: Tree) -> jax.Array:
     >>> float(norm({"a": jnp.array([3.0]), "b": jnp.array([4.0])}))
     5.0
     """
-    squares = [jnp.sum(jnp.square(a.astype(wide(a.dtype)))) for a in jax.tree.leaves(tree)]
-    return jnp.sqrt(sum(squares, start=jnp.zeros(())))
+    squares = [_square_sum(a) for a in jax.tree.leaves(tree)]
+    if not squares:
+        return jnp.zeros(())
+    dtype = functools.reduce(jnp.promote_types, [a.dtype for a in squares])
+    return jnp.sqrt(sum((a.astype(dtype) for a in squares[1:]), start=squares[0].astype(dtype)))
+
+
+def _square_sum(a: Any) -> jax.Array:
+    a = jnp.asarray(a)
+    if jnp.issubdtype(a.dtype, jnp.complexfloating):
+        return _square_sum(a.real) + _square_sum(a.imag)
+    if not jnp.issubdtype(a.dtype, jnp.inexact):
+        a = a.astype(jnp.float32)
+    return jnp.sum(jnp.square(a.astype(wide(a.dtype))))
 
 
 def stack(trees: Sequence[Tree]) -> Tree:
@@ -158,20 +177,34 @@ def stack(trees: Sequence[Tree]) -> Tree:
 def unstack(tree: Tree) -> list[Tree]:
     """The inverse of `stack`: one tree for each index of the leaves' first axis.
 
+    Raises:
+      ValueError: if the leaves' first axes differ in size, or one has none.
+
     >>> len(unstack({"w": jnp.ones((3, 2))}))
     3
     """
     leaves = jax.tree.leaves(tree)
     if not leaves:
         return []
+    sizes = {jnp.shape(leaf)[:1] for leaf in leaves}
+    if len(sizes) > 1 or () in sizes:
+        raise ValueError(
+            "unstack: every leaf needs a first axis of one size, got shapes"
+            f" {', '.join(sorted({str(jnp.shape(leaf)) for leaf in leaves}))}"
+        )
     return [jax.tree.map(lambda leaf, i=i: leaf[i], tree) for i in range(leaves[0].shape[0])]
 
 
 def all_finite(tree: Tree) -> jax.Array:
-    """True if no number of the tree is NaN or infinite.
+    """True if no number of the tree is NaN or infinite; integers and keys never are.
 
     >>> bool(all_finite({"w": jnp.array([1.0, jnp.inf])}))
     False
     """
-    ok = [jnp.all(jnp.isfinite(a)) for a in jax.tree.leaves(tree)]
+    numbers = [a for a in map(jnp.asarray, jax.tree.leaves(tree)) if _inexact(a)]
+    ok = [jnp.all(jnp.isfinite(a)) for a in numbers]
     return jnp.all(jnp.stack(ok)) if ok else jnp.array(True)
+
+
+def _inexact(a: jax.Array) -> bool:
+    return jnp.issubdtype(a.dtype, jnp.inexact)
