@@ -3,7 +3,8 @@
 import jax.numpy as jnp
 
 from fnn import initializers
-from fnn.core import Layer, Variables, check_features, features_of, key_for, need
+from fnn.checks import check_count, check_features, features_of, need
+from fnn.core import Layer, Variables, key_for
 from fnn.initializers import Initializer
 from fnn.trees import wide
 
@@ -35,6 +36,7 @@ def dense(
     Raises:
       ValueError: at construction if `features` is less than 1; in init if x has no feature axis;
         in apply if x has other features than w has rows.
+      TypeError: at construction if `features` is no int; in both if x is no floating array.
 
     >>> import jax
     >>> net = dense(2, w_init=initializers.ones)
@@ -42,8 +44,7 @@ def dense(
     >>> print(net.apply(params, state, jnp.array([[1.0, 2.0, 3.0]]))[0])
     [[6. 6.]]
     """
-    if features < 1:
-        raise ValueError(f"dense: features must be at least 1, got {features}")
+    features = check_count("dense", "features", features)
 
     def init(key, x, /):
         inputs, dtype = features_of(x, "dense"), wide(x.dtype)
@@ -63,3 +64,39 @@ def dense(
 
     config = {"features": features, "bias": bias, "w_init": w_init, "b_init": b_init}
     return Layer(init, apply, name="dense", config=config, made_by=dense)
+
+
+def bias(*, b_init: Initializer = initializers.zeros) -> Layer:
+    r"""Add a learned number to every feature.
+
+    .. math:: y_i = x_i + b_i
+
+    Args:
+      b_init: initializer of b.
+
+    Shapes:
+      x: (..., features) -> y: (..., features), same dtype.
+      params: {"b": (features,)}, float32 or wider. state: {}.
+
+    Raises:
+      ValueError: in init if x has no feature axis; in apply if x has other features than b.
+      TypeError: in both if x is no floating array.
+
+    >>> import jax
+    >>> net = bias(b_init=initializers.ones)
+    >>> params, state = net.init(jax.random.key(0), jnp.zeros((1, 3)))
+    >>> print(net.apply(params, state, jnp.array([[1.0, 2.0, 3.0]]))[0])
+    [[2. 3. 4.]]
+    """
+
+    def init(key, x, /):
+        features = features_of(x, "bias")
+        return Variables({"b": b_init(key_for(key, "b"), (features,), wide(x.dtype))}, {})
+
+    def apply(params, state, x, /, *, key=None, train=False):
+        del key, train
+        b = need(params, "b", where="bias", kind="params")
+        check_features(x, b.shape[0], "bias")
+        return x + b.astype(x.dtype), state
+
+    return Layer(init, apply, name="bias", config={"b_init": b_init}, made_by=bias)
