@@ -19,6 +19,7 @@ import jax.numpy as jnp
 from jax.core import Tracer
 
 from fnn.show import call
+from fnn.trees import wide
 
 Initializer = Callable[[jax.Array, Sequence[int], Any], jax.Array]
 
@@ -260,9 +261,7 @@ def orthogonal(scale: float | jax.Array = 1.0) -> Initializer:
     def init(key, shape, dtype=jnp.float32):
         fans(shape)  # a vector has no rows and columns
         rows, columns = math.prod(shape[:-1]), shape[-1]
-        tall = jax.random.normal(
-            key, (max(rows, columns), min(rows, columns)), jnp.promote_types(dtype, "f4")
-        )
+        tall = jax.random.normal(key, (max(rows, columns), min(rows, columns)), wide(dtype))
         q, r = jnp.linalg.qr(tall)
         q = q * jnp.where(jnp.diagonal(r) < 0, -1, 1).astype(q.dtype)
         q = q if rows >= columns else q.T

@@ -5,7 +5,6 @@ everything in fnn: errors, summaries, checkpoints, masks and surgery all speak o
 """
 
 import fnmatch
-import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -150,7 +149,7 @@ def norm(tree: Tree) -> jax.Array:
     squares = [_square_sum(a) for a in jax.tree.leaves(tree)]
     if not squares:
         return jnp.zeros(())
-    dtype = functools.reduce(jnp.promote_types, [a.dtype for a in squares])
+    dtype = max((a.dtype for a in squares), key=lambda dtype: dtype.itemsize)
     return jnp.sqrt(sum((a.astype(dtype) for a in squares[1:]), start=squares[0].astype(dtype)))
 
 
