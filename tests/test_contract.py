@@ -1,0 +1,334 @@
+"""The contract of fnn/core.py, held by every layer and every combinator: one row each.
+
+To test a layer, add a row to LAYERS. Rows are small, and each check is one or two jitted functions.
+"""
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import chex
+import jax
+import jax.numpy as jnp
+import pytest
+from jax.test_util import check_grads
+
+import fnn
+from fnn import compose, frozen, initializers, layers, parallel, residual, serial, shared
+from fnn.layers import batch_norm, dense, dropout, layer_norm
+
+F = jax.ShapeDtypeStruct((4, 3), jnp.float32)
+IMAGE = jax.ShapeDtypeStruct((4, 2, 2, 3), jnp.float32)
+IDS = jax.ShapeDtypeStruct((4, 3), jnp.int32)
+PAIR = (F, F)
+ANY = "one slope suits any number of features"
+SLOPE = {"negative_slope": 0.1}
+
+
+# The functions that rows are built around have names, so that `repr` reads like code.
+def twins(f, x):
+    return f.eye(x[0]) * f.eye(x[1])
+
+
+def unet(f, x):
+    low = f.down(x)
+    return f.up(jnp.concatenate([low, f.middle(low)], -1)) + x
+
+
+def twice_normal(f, x):
+    return f.norm(jnp.sin(f.norm(x)) + x)
+
+
+def pick(x):
+    return x["a"] * x["b"]
+
+
+UNET = {
+    "down": dense(2),
+    "middle": compose(twice_normal, norm=serial(batch_norm(), dropout(0.3))),
+    "up": dense(3),
+}
+
+
+@dataclass
+class Row:
+    """One layer and what to feed it; `excused` maps a check that cannot hold to the reason."""
+
+    name: str
+    make: Callable[[], Any]
+    spec: Any = F
+    wrong: Any = None  # what the layer must refuse; None: the last axis made larger by one
+    excused: Mapping[str, str] = field(default_factory=dict)
+
+    def __repr__(self):
+        return self.name
+
+
+LAYERS = [
+    Row("dense", lambda: dense(5)),
+    Row("dense on images", lambda: dense(2, bias=False, w_init=initializers.he_uniform), IMAGE),
+    Row("bias", lambda: layers.bias(b_init=initializers.normal(0.1))),
+    Row("embed", lambda: layers.embed(5, 2), IDS, wrong=F),
+    Row("flatten", lambda: layers.flatten(), IMAGE),
+    Row("reshape", lambda: layers.reshape(3, -1), IMAGE),
+    Row("dropout", lambda: dropout(0.5)),
+    Row("dropout by jax", lambda: dropout(0.3, bits=jax.random.bits)),
+    Row("layer_norm", lambda: layer_norm()),
+    Row("layer_norm bare", lambda: layer_norm(scale=False, offset=False)),
+    Row("batch_norm", lambda: batch_norm()),
+    Row("batch_norm on images", lambda: batch_norm(decay=0.5, unbiased=False), IMAGE),
+    Row("batch_norm bare", lambda: batch_norm(scale=False, offset=False)),
+    Row("prelu", lambda: layers.prelu()),
+    Row("prelu of one slope", lambda: layers.prelu(per_feature=False), excused={"wrong": ANY}),
+    Row("serial", lambda: serial(dense(4), jax.nn.tanh, head=dense(2))),
+    Row("serial of nothing", lambda: serial()),
+    Row("serial of a partial", lambda: serial(functools.partial(jax.nn.leaky_relu, **SLOPE))),
+    Row("serial over a dict", lambda: serial(pick, dense(2)), {"a": F, "b": F}),
+    Row("serial of ids", lambda: serial(layers.embed(5, 2), layers.flatten()), IDS, wrong=F),
+    Row("serial of all kinds", lambda: serial(dense(4, bias=False), batch_norm(), dropout(0.2))),
+    Row("residual", lambda: residual(serial(dense(4), jax.nn.tanh, dense(3)))),
+    Row("residual with a shortcut", lambda: residual(dense(5), shortcut=dense(5, bias=False))),
+    Row("residual with state", lambda: residual(batch_norm(), shortcut=batch_norm(decay=0.8))),
+    Row("parallel", lambda: parallel(jnp.add, a=dense(2), b=serial(jax.nn.silu, dense(2)))),
+    Row("parallel of kinds", lambda: parallel(jnp.multiply, combine=batch_norm(), b=dropout(0.5))),
+    Row("shared", lambda: shared(serial(dense(3), jax.nn.tanh), 3)),
+    Row("shared with state", lambda: shared(serial(jax.nn.tanh, batch_norm(offset=False)), 2)),
+    Row("frozen", lambda: frozen(serial(dense(3), batch_norm())), excused={"grad": "frozen"}),
+    Row("frozen within", lambda: serial(frozen(dense(4)), dense(2)), excused={"grad": "frozen"}),
+    Row("compose", lambda: compose(unet, down=dense(2), middle=dense(2), up=dense(3))),
+    Row("compose of two inputs", lambda: compose(twins, eye=serial(dense(4), dropout(0.2))), PAIR),
+    Row("compose calls twice", lambda: compose(twice_normal, norm=batch_norm())),
+    Row("everything nested", lambda: serial(stem=residual(compose(unet, **UNET)), head=dense(1))),
+]
+
+NAMES = {name: getattr(jnp, name) for name in ("add", "multiply")}
+NAMES |= {name: getattr(jax.nn, name) for name in ("tanh", "gelu", "silu", "leaky_relu")}
+NAMES |= {f.__name__: f for f in (twins, unet, twice_normal, pick)}
+NAMES |= {"bits": jax.random.bits, "partial": functools.partial}
+for rooms in (initializers, layers, fnn):
+    NAMES |= {name: getattr(rooms, name) for name in dir(rooms) if not name.startswith("_")}
+
+
+def example(spec, key, lead=()):
+    """Random arrays of these shapes, with more axes in front; small ids for integers."""
+
+    def draw(key, a):
+        shape = (*lead, *a.shape)
+        if jnp.issubdtype(a.dtype, jnp.integer):
+            return jax.random.randint(key, shape, 0, 5, a.dtype)
+        return jax.random.normal(key, shape, a.dtype)
+
+    leaves, structure = jax.tree.flatten(spec)
+    keys = jax.random.split(key, len(leaves))
+    return jax.tree.unflatten(structure, [draw(k, a) for k, a in zip(keys, leaves, strict=True)])
+
+
+def floating(tree):
+    return any(jnp.issubdtype(a.dtype, jnp.floating) for a in jax.tree.leaves(tree))
+
+
+class Case:
+    """A row with its network, one input and its variables, made once for all checks."""
+
+    def __init__(self, row):
+        self.row, self.net = row, row.make()
+        self.key = jax.random.key(1)
+        self.x = example(row.spec, jax.random.key(2))
+        self.params, self.state = self.net.init(self.key, self.x)
+        self.jitted = {
+            train: jax.jit(functools.partial(self.net.apply, train=train))
+            for train in (False, True)
+        }
+
+    def apply(self, train, x=None, key=None, state=None):
+        state = self.state if state is None else state
+        return self.jitted[train](self.params, state, self.x if x is None else x, key=key)
+
+
+@pytest.fixture(params=range(len(LAYERS)), ids=[row.name for row in LAYERS])
+def case(request):
+    return _case(request.param)
+
+
+@functools.cache
+def _case(number):
+    return Case(LAYERS[number])
+
+
+def shapes(tree):
+    return jax.tree.map(lambda a: (a.shape, a.dtype), tree)
+
+
+def test_init_reads_only_shapes_and_dtypes(case):
+    from_spec = case.net.init(case.key, case.row.spec)
+    chex.assert_trees_all_equal(from_spec, fnn.Variables(case.params, case.state))
+    again = case.net.init(case.key, jax.tree.map(jnp.zeros_like, case.x))
+    chex.assert_trees_all_equal(from_spec, again)
+    assert shapes(jax.eval_shape(case.net.init, case.key, case.x)) == shapes(from_spec)
+
+
+def test_variables_are_nested_dicts_of_arrays_with_names(case):
+    def check(tree):
+        assert type(tree) is dict
+        for name, entry in tree.items():
+            assert isinstance(name, str)
+            assert name
+            if not isinstance(entry, jax.Array):
+                assert entry != {}, f"{name} owns nothing and must leave no trace"
+                check(entry)
+
+    check(case.params)
+    check(case.state)
+
+
+def test_init_can_be_compiled(case):
+    # XLA may round the scaling of random numbers otherwise than op by op: last bits only
+    compiled = jax.jit(lambda key: case.net.init(key, case.row.spec))(case.key)
+    eager = fnn.Variables(case.params, case.state)
+    chex.assert_trees_all_close(compiled, eager, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("train", [False, True])
+def test_state_can_be_carried_by_scan(case, train):
+    def step(state, key):
+        y, state = case.net.apply(case.params, state, case.x, key=key, train=train)
+        return state, y
+
+    keys = jax.random.split(case.key, 3)
+    last, _ = jax.jit(lambda state: jax.lax.scan(step, state, keys))(case.state)
+    assert shapes(last) == shapes(case.state)
+    assert list(fnn.trees.paths(last)) == list(fnn.trees.paths(case.state))
+    if not train:
+        chex.assert_trees_all_equal(last, case.state)
+
+
+@pytest.mark.parametrize("train", [False, True])
+def test_compiled_equals_eager(case, train):
+    eager = case.net.apply(case.params, case.state, case.x, key=case.key, train=train)
+    # fused sums are rounded in another order: a few units in the last place of numbers near 1
+    chex.assert_trees_all_close(case.apply(train, key=case.key), eager, rtol=1e-5, atol=1e-5)
+
+
+def test_vmap_of_vmap_equals_two_loops(case):
+    x, keys = example(case.row.spec, case.key, (2, 2)), jax.random.split(case.key, (2, 2))
+
+    def one(x, key):
+        return case.net.apply(case.params, case.state, x, key=key, train=True)
+
+    def loop(i):
+        here = [jax.tree.map(lambda a, j=j: a[i, j], x) for j in range(2)]
+        return fnn.trees.stack([case.apply(True, here[j], keys[i, j]) for j in range(2)])
+
+    together = jax.jit(jax.vmap(jax.vmap(one)))(x, keys)
+    # batched products are summed in another order
+    chex.assert_trees_all_close(together, fnn.trees.stack([loop(0), loop(1)]), rtol=1e-5, atol=1e-5)
+
+
+def test_every_parameter_has_a_finite_gradient_and_matters(case):
+    def loss(params):
+        y, _ = case.net.apply(params, case.state, case.x, key=case.key, train=True)
+        return sum(
+            jnp.vdot(a, jnp.cos(jnp.arange(a.size)).reshape(a.shape)) for a in jax.tree.leaves(y)
+        )
+
+    slopes = jax.jit(jax.grad(loss))(case.params)
+    for path, slope in fnn.trees.paths(slopes).items():
+        assert jnp.isfinite(slope).all(), path
+        if "grad" not in case.row.excused:
+            assert jnp.abs(slope).max() > 1e-5, f"{path} does not matter"
+
+
+def test_inference_needs_no_key_and_is_deterministic(case):
+    first, second = case.apply(False), case.apply(False)
+    with_key = case.apply(False, key=jax.random.key(7))
+    chex.assert_trees_all_equal(first, second)
+    chex.assert_trees_all_close(first, with_key, rtol=1e-6, atol=1e-6)  # another program
+    assert fnn.trees.all_finite(first)
+
+
+def test_training_with_the_same_key_gives_the_same(case):
+    chex.assert_trees_all_equal(case.apply(True, key=case.key), case.apply(True, key=case.key))
+
+
+def test_gradients_equal_finite_differences_in_float64(case, x64):
+    spec = jax.tree.map(
+        lambda a: jax.ShapeDtypeStruct(
+            a.shape, jnp.float64 if jnp.issubdtype(a.dtype, jnp.floating) else a.dtype
+        ),
+        case.row.spec,
+    )
+    key = jax.random.key(5)
+    x = example(spec, key)
+    params, state = case.net.init(key, spec)
+    assert all(a.dtype == jnp.float64 for a in jax.tree.leaves((params, state)))
+
+    @jax.jit
+    def both(params, x):
+        if case.row.excused.get("grad") == "frozen":  # then only the input's gradient is asked for
+            params = given[0]
+        return [
+            case.net.apply(params, state, x, key=key, train=train)[0] for train in (False, True)
+        ]
+
+    given = (params, x)
+    if floating(x):
+        check_grads(both, given, order=1, modes=["rev"], atol=1e-6, rtol=1e-6)
+    else:
+        check_grads(lambda p: both(p, x), (params,), order=1, modes=["rev"], atol=1e-6, rtol=1e-6)
+
+
+def test_bfloat16_stays_and_variables_are_wider(case):
+    spec = jax.tree.map(
+        lambda a: jax.ShapeDtypeStruct(
+            a.shape, jnp.bfloat16 if jnp.issubdtype(a.dtype, jnp.floating) else a.dtype
+        ),
+        case.row.spec,
+    )
+    x = example(spec, case.key)
+    params, state = case.net.init(case.key, spec)
+    assert all(a.dtype == jnp.float32 for a in jax.tree.leaves((params, state)))
+
+    def loss(params, state, x):
+        y, after = case.net.apply(params, state, x, key=case.key, train=True)
+        return sum(a.astype(jnp.float32).sum() for a in jax.tree.leaves(y)), (y, after)
+
+    with jax.numpy_dtype_promotion("strict"):  # every change of dtype must be written down
+        slopes, (y, after) = jax.eval_shape(jax.grad(loss, has_aux=True), params, state, x)
+        quiet, _ = jax.eval_shape(case.net.apply, params, state, x)
+    wanted = jnp.bfloat16 if floating(x) else jnp.float32  # ids carry no float dtype
+    assert all(a.dtype == wanted for a in jax.tree.leaves((y, quiet)))
+    assert shapes(after) == shapes(state)
+    assert all(a.dtype == jnp.float32 for a in jax.tree.leaves(slopes))
+
+
+def test_strict_promotion_in_float32(case):
+    with jax.numpy_dtype_promotion("strict"):
+        made = jax.eval_shape(case.net.init, case.key, case.x)
+        for train in (False, True):
+            jax.eval_shape(
+                functools.partial(case.net.apply, key=case.key, train=train), *made, case.x
+            )
+
+
+def test_a_wrong_input_is_refused_with_the_layers_address(case):
+    if not case.params or "wrong" in case.row.excused:
+        pytest.skip("nothing here depends on the number of features")
+    wrong = case.row.wrong or jax.tree.map(
+        lambda a: jax.ShapeDtypeStruct((*a.shape[:-1], a.shape[-1] + 1), a.dtype), case.row.spec
+    )
+    net = serial(stem=case.net)
+    params, state = net.init(case.key, case.row.spec)
+    with pytest.raises((ValueError, TypeError), match=r"x (has|must)") as caught:
+        net.apply(params, state, example(wrong, case.key))
+    notes = [note for note in caught.value.__notes__ if "fnn" not in note and "layer" in note]
+    assert any("in layer 'stem" in note for note in notes)
+
+
+def test_repr_reads_like_the_code_that_builds_the_network(case):
+    text = repr(case.net)
+    assert text
+    again = eval(text, dict(NAMES))
+    assert repr(again) == text
+    if isinstance(again, fnn.Layer):
+        chex.assert_trees_all_equal(again.init(case.key, case.x), case.net.init(case.key, case.x))
