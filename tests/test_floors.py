@@ -1,0 +1,153 @@
+"""The house has floors: imports only point down, and `import fnn` brings nothing heavy.
+
+A new room costs one word in FLOORS.
+"""
+
+import ast
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1] / "fnn"
+
+FLOORS = [
+    ["core", "checks", "trees", "initializers", "show", "random"],
+    ["activations", "functional", "losses", "metrics", "optim", "data", "checkpoint"],
+    ["datasets"],
+    ["layers", "combine", "compose"],
+    ["models", "train", "inspect"],
+    ["search", "compare", "diagnose", "draw", "report"],
+    ["cli", "__main__"],
+    ["__init__"],  # the face: re-exports only
+]
+
+# Within a floor a room imports from itself alone, but for these.
+STAIRS = {
+    ("core", "checks"),
+    ("core", "show"),
+    ("checks", "show"),
+    ("initializers", "show"),
+    ("initializers", "trees"),
+    ("compose", "combine"),
+}
+
+# What no room may import at the top of a file, for `import fnn` must stay light.
+HEAVY = {"optax", "matplotlib", "rich", "sklearn", "pandas", "scipy", "torch", "safetensors"}
+
+FILES = sorted(ROOT.rglob("*.py"))
+
+
+def floor(room):
+    found = [number for number, rooms in enumerate(FLOORS) if room in rooms]
+    assert found, f"{room} stands on no floor; add it to FLOORS in tests/test_floors.py"
+    return found[0]
+
+
+def room_of(path):
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def rooms_imported(tree):
+    """The rooms of fnn that a file imports, wherever in it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "write imports in full: from fnn.core import Layer"
+            module = node.module or ""
+            names = [f"fnn.{a.name}" for a in node.names] if module == "fnn" else [module]
+        else:
+            continue
+        for name in names:
+            parts = name.split(".")
+            if parts[0] == "fnn":
+                yield parts[1] if len(parts) > 1 else "__init__"
+
+
+def faults(room, tree):
+    for other in rooms_imported(tree):
+        allowed = other == room or (room, other) in STAIRS or floor(other) < floor(room)
+        if not allowed:
+            yield f"{room} imports {other}, which is not below it"
+
+
+def top_level(tree):
+    """The statements that run when a module is imported: all but the bodies of functions."""
+    todo = list(tree.body)
+    while todo:
+        node = todo.pop()
+        yield node
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            todo.extend(ast.iter_child_nodes(node))
+
+
+def packages(nodes):
+    """The packages that these statements import."""
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module.split(".")[0]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_only_point_down(path):
+    assert not list(faults(room_of(path), ast.parse(path.read_text())))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_heavy_packages_are_imported_by_the_function_that_needs_them(path):
+    tree = ast.parse(path.read_text())
+    assert not HEAVY & set(packages(top_level(tree)))
+    if room_of(path) == "optim":
+        assert "optax" not in set(packages(ast.walk(tree))), "our optimizers are written by hand"
+    assert not set(packages(ast.walk(tree))) & {"flax", "haiku", "equinox", "chex", "torch"}
+
+
+@pytest.mark.parametrize(
+    ("room", "line", "found"),
+    [
+        ("core", "from fnn.layers import dense", True),
+        ("core", "from fnn.layers.linear import dense", True),
+        ("core", "def f():\n    from fnn import layers", True),
+        ("optim", "import fnn.layers", True),
+        ("losses", "from fnn.metrics import accuracy", True),
+        ("losses", "from fnn import serial", AssertionError),
+        ("losses", "import fnn", True),
+        ("layers", "from fnn import initializers, random", False),
+        ("layers", "from fnn.layers.norm import moments", False),
+        ("compose", "from fnn.combine import serial", False),
+        ("combine", "from fnn.compose import compose", True),
+    ],
+)
+def test_this_test_would_notice(room, line, found):
+    if found is AssertionError:
+        with pytest.raises(AssertionError, match="stands on no floor"):
+            list(faults(room, ast.parse(line)))
+    else:
+        assert bool(list(faults(room, ast.parse(line)))) is found
+
+
+def test_heavy_imports_would_be_noticed():
+    heavy = "try:\n    import optax\nexcept ImportError:\n    optax = None"
+    light = "def f():\n    import optax"
+    assert "optax" in set(packages(top_level(ast.parse(heavy))))
+    assert "optax" not in set(packages(top_level(ast.parse(light))))
+
+
+def test_import_fnn_loads_nothing_heavy():
+    code = f"import sys, fnn; print(sorted({HEAVY!r} & set(sys.modules)))"
+    before = f"import sys, jax; print(sorted({HEAVY!r} & set(sys.modules)))"
+    ours, jax_alone = (
+        subprocess.run(
+            [sys.executable, "-c", program],
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=ROOT.parent,
+        ).stdout
+        for program in (code, before)
+    )
+    assert ours == jax_alone  # jax itself may load one, as it does parts of scipy
