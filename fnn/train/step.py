@@ -6,7 +6,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from fnn.core import Layer, check_key, key_for
+from fnn import random
+from fnn.checks import check_key
+from fnn.core import Layer, key_for
 from fnn.optim.base import Optimizer, accepted, apply_updates
 from fnn.trees import norm, wide
 
@@ -110,7 +112,7 @@ def make_step(
     def step(train_state, batch):
         params, state, opt_state, key, count = train_state
         x, y = batch
-        key_now = jax.random.fold_in(key_for(key, "layers"), count)
+        key_now = random.fold_in(key_for(key, "layers"), count)
         value_and_grad = jax.value_and_grad(objective, has_aux=True)
         (value, state), grads = value_and_grad(params, state, x, y, key_now)
         extra = {
