@@ -13,6 +13,7 @@ bias, https://github.com/skeeto/hash-prospector; the permutation is the swap-or-
 Hoang, Morris & Rogaway 2012, https://doi.org/10.1007/978-3-642-32009-5_1.
 """
 
+import functools
 import math
 from collections.abc import Sequence
 
@@ -146,7 +147,7 @@ def shuffled(key: jax.Array, positions: jax.Array, n: int) -> jax.Array:
     n = _count(n, "random.shuffled")
     table = _round_words(*_words(key, "random.shuffled"))
     x = lax.convert_element_type(jnp.asarray(positions), jnp.uint32)
-    return _swap_or_not(lambda r: table[r], x, n)
+    return _swap_or_not(table, table, jnp.zeros((), bool), x, n)
 
 
 def permutation(key: jax.Array, n: int) -> jax.Array:
@@ -199,7 +200,7 @@ def batch_order(key: jax.Array, step: int | jax.Array, *, n: int, batch_size: in
     place = jnp.where(later, place - np.uint32(n), place)
     now = _round_words(*_words(fold_in(key, passes), "random.batch_order"))
     then = _round_words(*_words(fold_in(key, passes + np.uint32(1)), "random.batch_order"))
-    return _swap_or_not(lambda r: jnp.where(later, then[r], now[r]), place, n)
+    return _swap_or_not(now, then, later, place, n)
 
 
 def _data(key: jax.Array) -> jax.Array:
@@ -250,11 +251,16 @@ def _round_words(a: jax.Array, b: jax.Array) -> jax.Array:
     return _mix(_mix(a + lax.iota(jnp.uint32, _ROUNDS) * _GOLDEN) ^ b)
 
 
-def _swap_or_not(word, x: jax.Array, n: int) -> jax.Array:
-    """All rounds; a loop, since unrolled it ran no faster and took twice as long to compile."""
+# jitted, since the loop would else be compiled anew (0.1 s) at every call outside of jit
+@functools.partial(jax.jit, static_argnums=4, inline=True)
+def _swap_or_not(now: jax.Array, then: jax.Array, later: jax.Array, x: jax.Array, n: int):
+    """All rounds, by the words `then` where `later`, else by `now`.
+
+    A loop, since unrolled it ran no faster and took twice as long to compile.
+    """
 
     def one_round(r, x):
-        u = word(r)
+        u = jnp.where(later, then[r], now[r])
         k = _high_product(u, n)
         partner = jnp.where(x > k, k - x + np.uint32(n), k - x)  # (k - x) mod n
         odd = _mix(jnp.maximum(x, partner) ^ u) >> 31
