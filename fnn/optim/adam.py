@@ -99,7 +99,7 @@ def adam(
     [-0.1] 0.1
     """
     hypers = Hypers("adam", learning_rate=learning_rate, b1=b1, b2=b2, eps=eps, eps_root=eps_root)
-    return _two_moments(hypers, lambda h, g, m: m / h.correction("b1"))
+    return _two_moments(hypers, lambda h, g, m: m * h.debias("b1"))
 
 
 def nadam(
@@ -141,8 +141,8 @@ def nadam(
     hypers = Hypers("nadam", learning_rate=learning_rate, b1=b1, b2=b2, eps=eps, eps_root=eps_root)
 
     def direction(h, g, m):
-        ahead = m / h.correction("b1", ahead=1)
-        return h.b1 * ahead + (1 - h.b1) * (g / h.correction("b1"))
+        ahead = m * h.debias("b1", ahead=1)
+        return h.b1 * ahead + (1 - h.b1) * (g * h.debias("b1"))
 
     return _two_moments(hypers, direction)
 
@@ -157,7 +157,7 @@ def _two_moments(hypers: Hypers, direction: Callable[..., jax.Array]) -> Optimiz
         def rule(h, g, m, v):
             m = h.b1 * m + (1 - h.b1) * g
             v = h.b2 * v + (1 - h.b2) * g**2
-            root = jnp.sqrt(v / h.correction("b2") + h.eps_root)
+            root = jnp.sqrt(v * h.debias("b2") + h.eps_root)
             return -h.learning_rate * (direction(h, g, m) / (root + h.eps)), m, v
 
         now = hypers.at(state.count, state)
@@ -225,8 +225,8 @@ def adamw(
         def rule(h, g, m, v, p):
             m = h.b1 * m + (1 - h.b1) * g
             v = h.b2 * v + (1 - h.b2) * g**2
-            root = jnp.sqrt(v / h.correction("b2") + h.eps_root)
-            step = m / h.correction("b1") / (root + h.eps)
+            root = jnp.sqrt(v * h.debias("b2") + h.eps_root)
+            step = m * h.debias("b1") / (root + h.eps)
             return -h.learning_rate * (step + h.weight_decay * p), m, v
 
         need_params("adamw", params)
@@ -281,7 +281,7 @@ def adamax(
         def rule(h, g, m, v):
             m = h.b1 * m + (1 - h.b1) * g
             v = jnp.maximum(h.b2 * v, jnp.abs(g) + h.eps)
-            return -h.learning_rate * (m / h.correction("b1") / v), m, v
+            return -h.learning_rate * (m * h.debias("b1") / v), m, v
 
         now = hypers.at(state.count, state)
         updates, mu, nu = each(rule, now, grads, state.mu, state.nu, count=state.count)

@@ -74,9 +74,9 @@ def amsgrad(
         def rule(h, g, m, v, top):
             m = h.b1 * m + (1 - h.b1) * g
             v = h.b2 * v + (1 - h.b2) * g**2
-            top = jnp.maximum(top, v / h.correction("b2") if debias == "before" else v)
-            v_hat = top / h.correction("b2") if debias == "after" else top
-            m_hat = m if debias == "never" else m / h.correction("b1")
+            top = jnp.maximum(top, v * h.debias("b2") if debias == "before" else v)
+            v_hat = top * h.debias("b2") if debias == "after" else top
+            m_hat = m if debias == "never" else m * h.debias("b1")
             return -h.learning_rate * (m_hat / (jnp.sqrt(v_hat + h.eps_root) + h.eps)), m, v, top
 
         now = hypers.at(state.count, state)

@@ -51,7 +51,8 @@ def check_params(params: Any) -> None:
     for path, leaf in paths(params).items():
         dtype = getattr(leaf, "dtype", type(leaf))
         if dtype is not float and not jnp.issubdtype(dtype, jnp.floating):
-            got = f"{dtype}{list(jnp.shape(leaf))}" if hasattr(leaf, "dtype") else repr(leaf)
+            what = f"{dtype}{list(jnp.shape(leaf))}" if hasattr(leaf, "dtype") else repr(leaf)
+            got = getattr(leaf, "__name__", what)
             raise TypeError(
                 f"init: params must be floating point arrays, got {got} at {path!r};"
                 " keep what has no gradient out of params"
@@ -82,15 +83,15 @@ def zeros(params: Any) -> Any:
 class Knobs(SimpleNamespace):
     """What a rule sees, in one dtype: the hyperparameters and `t`, this step's number from 1."""
 
-    def correction(self, name: str, ahead: int = 0) -> jax.Array:
-        """1 - decay^(t + ahead): how much weight a running average that began at 0 has seen.
+    def debias(self, name: str, ahead: int = 0) -> jax.Array:
+        """1 / (1 - decay^(t + ahead)): what frees a running average from its start at zero.
 
-        The average divided by it is free of the bias towards its start. Computed once for all
-        leaves of one dtype.
+        An average with this decay has seen the weight 1 - decay^t of gradients, the rest of zeros.
+        Computed once for all leaves of one dtype; and a factor, to spare each number a division.
         """
         known = self.__dict__.setdefault("_known", {})
         if (name, ahead) not in known:
-            known[name, ahead] = 1 - getattr(self, name) ** (self.t + ahead)
+            known[name, ahead] = 1 / (1 - getattr(self, name) ** (self.t + ahead))
         return known[name, ahead]
 
 

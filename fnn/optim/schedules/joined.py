@@ -53,7 +53,13 @@ def warmup(then: Schedule, *, steps: Number, start: Number = 0.0) -> Schedule:
     >>> [float(v) for v in warmup(constant(1.0), steps=4)(jnp.arange(6))]
     [0.0, 0.25, 0.5, 0.75, 1.0, 1.0]
     """
-    return join([linear(start, then(jnp.zeros((), jnp.int32)), steps=steps), then], [steps])
+    positive("warmup", steps=steps)
+
+    def rise(count):
+        # asked here and not outside, so that it is float64 if the step runs under x64
+        return linear(start, then(jnp.zeros((), jnp.int32)), steps=steps)(count)
+
+    return join([rise, then], [steps])
 
 
 def warmup_cosine(

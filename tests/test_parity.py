@@ -1,0 +1,313 @@
+"""Each optimizer walks the path of optax's counterpart, to 1e-10 in float64, however it is run."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from fnn import optim
+from fnn.optim import chain, schedules
+
+pytestmark = pytest.mark.usefixtures("x64")
+STEPS = 200
+CURVATURES = np.logspace(0, 3, 6)
+
+
+# name: (ours, optax's, a learning rate at which the walk is stable: one that rattles about a bottom
+# is chaotic, and doubles the difference of two roundings at each step)
+TABLE = {
+    "sgd": (optim.sgd, optax.sgd, 5e-4),
+    "momentum": (optim.momentum, lambda lr: optax.sgd(lr, momentum=0.9), 1e-4),
+    "nesterov": (optim.nesterov, lambda lr: optax.sgd(lr, momentum=0.9, nesterov=True), 1e-4),
+    "adagrad": (optim.adagrad, optax.adagrad, 1e-1),
+    "adagrad(ruder)": (
+        lambda lr: optim.adagrad(lr, initial_accumulator=0.0, eps=1e-8),
+        lambda lr: optax.adagrad(lr, initial_accumulator_value=0.0, eps=1e-8),
+        1e-1,
+    ),
+    "adadelta": (optim.adadelta, optax.adadelta, 0.1),
+    "adadelta(decay, eps)": (
+        lambda lr: optim.adadelta(lr, decay=0.95, eps=1e-4),
+        lambda lr: optax.adadelta(lr, rho=0.95, eps=1e-4),
+        0.05,
+    ),
+    "rmsprop": (optim.rmsprop, optax.rmsprop, 3e-4),
+    "rmsprop(eps outside)": (
+        lambda lr: optim.rmsprop(lr, decay=0.99, eps_place="outside", initial_scale=0.5),
+        lambda lr: optax.rmsprop(lr, decay=0.99, eps_in_sqrt=False, initial_scale=0.5),
+        1e-2,
+    ),
+    "rmsprop(momentum)": (
+        lambda lr: optim.rmsprop(lr, momentum=0.7),
+        lambda lr: optax.rmsprop(lr, momentum=0.7),
+        1e-4,
+    ),
+    "rmsprop(nesterov)": (
+        lambda lr: chain(optim.rmsprop(lr), optim.nesterov_trace(0.7)),
+        lambda lr: optax.rmsprop(lr, momentum=0.7, nesterov=True),
+        1e-4,
+    ),
+    "centered_rmsprop": (
+        lambda lr: optim.centered_rmsprop(lr, eps=1e-4),
+        lambda lr: optax.rmsprop(lr, eps=1e-4, centered=True),
+        1e-4,
+    ),
+    "centered_rmsprop(eps outside, momentum)": (
+        lambda lr: optim.centered_rmsprop(
+            lr, eps=1e-2, eps_place="outside", initial_scale=1.0, momentum=0.5
+        ),
+        lambda lr: optax.rmsprop(
+            lr, eps=1e-2, eps_in_sqrt=False, initial_scale=1.0, centered=True, momentum=0.5
+        ),
+        1e-4,
+    ),
+    "adam": (optim.adam, optax.adam, 1e-2),
+    "adam(b1, b2, eps, eps_root)": (
+        lambda lr: optim.adam(lr, b1=0.8, b2=0.95, eps=1e-3, eps_root=1e-4),
+        lambda lr: optax.adam(lr, b1=0.8, b2=0.95, eps=1e-3, eps_root=1e-4),
+        1e-2,
+    ),
+    "adamw": (optim.adamw, optax.adamw, 1e-2),
+    "adamw(mask)": (
+        lambda lr: optim.adamw(lr, weight_decay=0.1, mask=lambda p: jax.tree.map(_matrix, p)),
+        lambda lr: optax.adamw(lr, weight_decay=0.1, mask=lambda p: jax.tree.map(_matrix, p)),
+        1e-2,
+    ),
+    "nadam": (optim.nadam, optax.nadam, 1e-2),
+    "amsgrad": (optim.amsgrad, optax.amsgrad, 1e-2),
+    "amsgrad(paper)": (
+        lambda lr: optim.amsgrad(lr, debias="never"),
+        lambda lr: optax.amsgrad(lr, bias_correction_mu=False, bias_correction_nu=False),
+        1e-2,
+    ),
+    "adamax": (optim.adamax, optax.adamax, 1e-2),
+    "lion": (optim.lion, optax.lion, 1e-3),
+    "lion(mask)": (
+        lambda lr: optim.lion(lr, weight_decay=0.5, mask=lambda p: jax.tree.map(_matrix, p)),
+        lambda lr: optax.lion(lr, weight_decay=0.5, mask=lambda p: jax.tree.map(_matrix, p)),
+        1e-3,
+    ),
+    "clip": (
+        lambda lr: chain(optim.clip(0.1), optim.momentum(lr)),
+        lambda lr: optax.chain(optax.clip(0.1), optax.sgd(lr, momentum=0.9)),
+        1e-3,
+    ),
+    "clip_by_global_norm": (
+        lambda lr: chain(optim.clip_by_global_norm(1.0), optim.adam(lr)),
+        lambda lr: optax.chain(optax.clip_by_global_norm(1.0), optax.adam(lr)),
+        1e-2,
+    ),
+    "add_decayed_weights": (
+        lambda lr: chain(optim.add_decayed_weights(0.1), optim.sgd(lr)),
+        lambda lr: optax.chain(optax.add_decayed_weights(0.1), optax.sgd(lr)),
+        5e-4,
+    ),
+    "scale, trace, identity": (
+        lambda lr: chain(optim.identity(), optim.scale(-lr), optim.trace(0.9)),
+        lambda lr: optax.chain(optax.identity(), optax.scale(-lr), optax.trace(0.9)),
+        1e-4,
+    ),
+}
+
+
+def _matrix(leaf):
+    return leaf.ndim > 1
+
+
+def rosenbrock(p):
+    return 100 * (p["y"] - p["x"] ** 2) ** 2 + (1 - p["x"]) ** 2
+
+
+def quadratic(p):
+    return 0.5 * jnp.sum(CURVATURES * p["z"] ** 2)
+
+
+def small_net(p):
+    x = jnp.linspace(-1, 1, 10)[:, None]
+    hidden = jnp.tanh(x @ p["w1"] + p["b1"])
+    return jnp.mean((hidden @ p["w2"] - jnp.sin(3 * x)) ** 2)
+
+
+def loss(params):
+    """Three problems side by side; each has its own parameters, so none disturbs another."""
+    return rosenbrock(params["valley"]) + quadratic(params["bowl"]) + small_net(params["net"])
+
+
+def start():
+    key = jax.random.key(0)
+    return {
+        "valley": {"x": jnp.array(-1.2), "y": jnp.array(1.0)},
+        "bowl": {"z": jnp.ones(6)},
+        "net": {
+            "w1": jax.random.normal(key, (1, 5)),
+            "b1": jnp.full(5, 0.5),  # not 0: there its gradient is 0, and Adam follows the rounding
+            "w2": jax.random.normal(jax.random.fold_in(key, 1), (5, 1)),
+        },
+    }
+
+
+def walk(optimizer, steps=STEPS):
+    """The parameters after each step, from one `scan`, which also holds the state to its shape."""
+
+    def step(carry, _):
+        params, state = carry
+        updates, state = optimizer.update(jax.grad(loss)(params), state, params)
+        params = optax.apply_updates(params, updates)
+        return (params, state), params
+
+    params = start()
+    return jax.lax.scan(step, (params, optimizer.init(params)), None, length=steps)[1]
+
+
+def alike(ours, theirs):
+    chex.assert_tree_all_finite(theirs)
+    chex.assert_trees_all_close(ours, theirs, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_ours_walks_the_path_of_optax_under_jit_scan_and_vmap(name):
+    ours, theirs, lr = TABLE[name]
+    rates = jnp.array([lr, lr / 3])
+    together = jax.jit(jax.vmap(lambda rate: walk(ours(rate))))(rates)
+    one = jax.jit(lambda rate: walk(theirs(rate)))
+    for i, rate in enumerate(rates):
+        alike(jax.tree.map(lambda a, i=i: a[i], together), one(rate))
+
+
+@pytest.mark.parametrize("name", ["sgd", "momentum", "adagrad", "adadelta", "rmsprop", "adamw"])
+def test_the_walk_step_by_step_without_jit_is_the_same(name):
+    ours, theirs, lr = TABLE[name]
+    gradient = jax.jit(jax.grad(loss))
+    ends = []
+    for optimizer in (ours(lr), theirs(lr)):
+        params = start()
+        state = optimizer.init(params)
+        for _ in range(3):
+            updates, state = optimizer.update(gradient(params), state, params)
+            params = optim.apply_updates(params, updates)
+        ends.append(params)
+    alike(*ends)
+
+
+WRAPS = {
+    "in optax.chain": lambda o: optax.chain(optax.clip(10.0), o),
+    "in our chain, behind optax's link": lambda o: chain(optax.clip(10.0), o),
+    "in our chain, behind our link": lambda o: chain(optim.clip(10.0), o),
+    "in optax.MultiSteps": lambda o: optax.MultiSteps(o, every_k_schedule=2),
+    "in optax.masked": lambda o: optax.masked(
+        o, {"valley": True, "bowl": False, "net": {"w1": True, "b1": False, "w2": True}}
+    ),
+    "in optax.partition": lambda o: optax.partition(
+        {"a": o, "b": optax.set_to_zero()}, {"valley": "a", "bowl": "b", "net": "a"}
+    ),
+    "in optax.apply_if_finite": lambda o: optax.apply_if_finite(o, 3),
+}
+
+
+@pytest.mark.parametrize("wrap", WRAPS.values(), ids=WRAPS.keys())
+def test_ours_serves_wherever_optax_does(wrap):
+    ours, theirs, lr = TABLE["adamw"]
+    # what optax.masked leaves out has its raw gradient for an update, and runs away
+    steps = 3 if wrap is WRAPS["in optax.masked"] else 40
+    if wrap is WRAPS["in our chain, behind our link"]:
+        other = optax.chain(optax.clip(10.0), theirs(lr))
+    else:
+        other = wrap(theirs(lr))
+    alike(jax.jit(lambda: walk(wrap(ours(lr)), steps))(), jax.jit(lambda: walk(other, steps))())
+
+
+@pytest.mark.parametrize("name", ["sgd", "momentum", "adamw"])
+def test_a_schedule_steers_ours_as_it_steers_optax(name):
+    ours, theirs, lr = TABLE[name]
+    for schedule in (
+        schedules.warmup_cosine(lr, steps=STEPS, warmup_steps=20),
+        optax.warmup_cosine_decay_schedule(0.0, lr, 20, STEPS),
+    ):
+        ours_walk = jax.jit(lambda schedule=schedule: walk(ours(schedule)))()
+        alike(ours_walk, jax.jit(lambda schedule=schedule: walk(theirs(schedule)))())
+
+
+def test_decay_and_learning_rate_may_both_follow_schedules():
+    rate, decay = schedules.linear(1e-2, 0.0, steps=50), schedules.linear(0.0, 0.1, steps=50)
+    ours = optim.adamw(rate, weight_decay=decay)
+    theirs = optax.adamw(rate, weight_decay=decay)
+    alike(jax.jit(lambda: walk(ours, 60))(), jax.jit(lambda: walk(theirs, 60))())
+
+
+def test_ruders_momentum_is_sgd_and_then_a_trace():
+    schedule = schedules.linear(1e-4, 1e-5, steps=50)
+
+    def ruder(steps):
+        def step(carry, t):
+            params, v = carry
+            grads = jax.grad(loss)(params)
+            v = jax.tree.map(lambda v, g: 0.9 * v + schedule(t) * g, v, grads)
+            params = jax.tree.map(lambda p, v: p - v, params, v)
+            return (params, v), params
+
+        zeros = jax.tree.map(jnp.zeros_like, start())
+        return jax.lax.scan(step, (start(), zeros), jnp.arange(steps))[1]
+
+    ours = chain(optim.sgd(schedule), optim.trace(0.9))
+    alike(jax.jit(lambda: walk(ours, 60))(), jax.jit(lambda: ruder(60))())
+
+
+def test_nesterovs_own_form_passes_through_the_points_behind_ours():
+    eta, gamma = 1e-4, 0.9
+
+    def own_form():
+        """v <- gamma v + eta grad(theta - gamma v); theta <- theta - v."""
+
+        def step(carry, _):
+            theta, v = carry
+            ahead = jax.tree.map(lambda t, v: t - gamma * v, theta, v)
+            v = jax.tree.map(lambda v, g: gamma * v + eta * g, v, jax.grad(loss)(ahead))
+            theta = jax.tree.map(lambda t, v: t - v, theta, v)
+            return (theta, v), jax.tree.map(lambda t, v: t - gamma * v, theta, v)
+
+        zeros = jax.tree.map(jnp.zeros_like, start())
+        return jax.lax.scan(step, (start(), zeros), None, length=60)[1]
+
+    ours = optim.nesterov(eta, decay=gamma)
+    alike(jax.jit(lambda: walk(ours, 60))(), jax.jit(own_form)())
+
+
+# name: (ours with PyTorch's conventions, where its optimizer takes theta = 1 by these gradients);
+# printed by tests/data/torch_optimizers.py
+GRADIENTS = [1.0, -2.0, 0.5, 3.0, 0.1]
+TORCH = {
+    "sgd": (optim.sgd(0.1), 0.74),
+    "momentum": (optim.momentum(0.1), 0.5627899999999999),
+    "nesterov": (optim.nesterov(0.1), 0.346511),
+    "adagrad": (
+        optim.adagrad(0.1, initial_accumulator=0.0, eps=1e-10, eps_place="outside"),
+        0.8855008529549556,
+    ),
+    "adadelta": (optim.adadelta(), 0.9944204489692458),
+    "rmsprop": (optim.rmsprop(0.1, decay=0.99, eps_place="outside"), -0.14872553073918565),
+    "rmsprop(momentum)": (
+        optim.rmsprop(0.1, decay=0.99, eps_place="outside", momentum=0.9),
+        -2.1535022033410316,
+    ),
+    "centered_rmsprop": (
+        optim.centered_rmsprop(0.1, decay=0.99, eps_place="outside"),
+        -0.15474000239742808,
+    ),
+    "adam": (optim.adam(0.1), 0.8761248836904045),
+    "adamw": (optim.adamw(0.1, weight_decay=0.01), 0.871436638354242),
+    "adamax": (optim.adamax(0.1), 0.8936129311698802),
+    "amsgrad": (optim.amsgrad(0.1, debias="after"), 0.8761300556535186),
+}
+
+
+@pytest.mark.parametrize("name", TORCH)
+def test_pytorchs_conventions_are_there_by_arguments(name):
+    optimizer, expected = TORCH[name]
+    theta = jnp.array(1.0)
+    state = optimizer.init(theta)
+    for g in GRADIENTS:
+        updates, state = optimizer.update(jnp.array(g), state, theta)
+        theta = theta + updates
+    np.testing.assert_allclose(theta, expected, rtol=1e-10)

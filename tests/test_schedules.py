@@ -1,0 +1,224 @@
+"""Schedules against optax's, against their closed forms, and within their bounds."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fnn.optim import schedules
+
+COUNTS = np.arange(0, 130)
+
+# name: (ours, optax's counterpart)
+TABLE = {
+    "constant": (schedules.constant(0.3), lambda t: optax.constant_schedule(0.3)(t) + 0 * t),
+    "linear": (
+        schedules.linear(1.0, 0.1, steps=70, begin=5),
+        optax.linear_schedule(1.0, 0.1, 70, 5),
+    ),
+    "polynomial": (
+        schedules.polynomial(1.0, 0.1, steps=70, power=3, begin=5),
+        optax.polynomial_schedule(1.0, 0.1, 3, 70, 5),
+    ),
+    "exponential_decay": (
+        schedules.exponential_decay(0.5, factor=0.9, steps=7, begin=11, end=0.2),
+        optax.exponential_decay(0.5, 7, 0.9, 11, end_value=0.2),
+    ),
+    "exponential growth": (
+        schedules.exponential_decay(0.5, factor=1.1, steps=7, end=1.0),
+        optax.exponential_decay(0.5, 7, 1.1, end_value=1.0),
+    ),
+    "step_decay": (
+        schedules.step_decay(0.5, factor=0.7, every=9),
+        optax.exponential_decay(0.5, 9, 0.7, staircase=True),
+    ),
+    "piecewise": (
+        schedules.piecewise(0.5, {100: 3.0, 30: 0.1}),
+        optax.piecewise_constant_schedule(0.5, {30: 0.1, 100: 3.0}),
+    ),
+    "cosine_decay": (
+        schedules.cosine_decay(0.4, steps=90, end=0.1),
+        optax.cosine_decay_schedule(0.4, 90, alpha=0.25),
+    ),
+    "warmup_cosine": (
+        schedules.warmup_cosine(0.4, steps=90, warmup_steps=13, start=0.01, end=0.1),
+        optax.warmup_cosine_decay_schedule(0.01, 0.4, 13, 90, 0.1),
+    ),
+    "one_cycle": (
+        schedules.one_cycle(0.4, steps=97),
+        optax.cosine_onecycle_schedule(97, 0.4),
+    ),
+    "one_cycle(own numbers)": (
+        schedules.one_cycle(0.4, steps=97, warmup_share=0.5, divisor=10.0, final_divisor=3.0),
+        optax.cosine_onecycle_schedule(97, 0.4, 0.5, 10.0, 3.0),
+    ),
+    "cosine_restarts": (
+        schedules.cosine_restarts(0.4, steps=20, cycles=3, growth=2, end=0.1),
+        optax.sgdr_schedule(
+            [
+                {
+                    "init_value": 0.4,
+                    "peak_value": 0.4,
+                    "warmup_steps": 0,
+                    "decay_steps": 20 * 2**i,
+                    "end_value": 0.1,
+                }
+                for i in range(3)
+            ]
+        ),
+    ),
+    "join": (
+        schedules.join([schedules.constant(1.0), schedules.linear(1.0, 0.0, steps=10)], [50]),
+        optax.join_schedules([lambda t: 1.0 + 0 * t, optax.linear_schedule(1.0, 0.0, 10)], [50]),
+    ),
+    "warmup": (
+        schedules.warmup(schedules.exponential_decay(1.0, factor=0.9), steps=7, start=0.1),
+        optax.warmup_exponential_decay_schedule(0.1, 1.0, 7, 1, 0.9),
+    ),
+}
+CLOSED = {
+    "inverse_sqrt": (
+        schedules.inverse_sqrt(0.4, warmup_steps=16),
+        lambda t: 0.4 * np.minimum((t + 1) / 16, np.sqrt(16 / (t + 1))),
+    ),
+    "Noam": (
+        schedules.inverse_sqrt((512 * 40) ** -0.5, warmup_steps=40),
+        lambda t: 512**-0.5 * np.minimum((t + 1.0) ** -0.5, (t + 1.0) * 40**-1.5),
+    ),
+    "cosine_restarts": (
+        schedules.cosine_restarts(1.0, steps=10, cycles=5),
+        lambda t: np.where(t < 50, 0.5 * (1 + np.cos(np.pi * (t % 10) / 10)), 0.0),
+    ),
+    "step_decay": (
+        schedules.step_decay(1.0, factor=0.5, every=3),
+        lambda t: 0.5 ** (t // 3),
+    ),
+}
+EVERY = pytest.mark.parametrize("name", TABLE)
+
+
+@EVERY
+@pytest.mark.parametrize("wide", [False, True], ids=["float32", "float64"])
+def test_a_schedule_equals_optaxs_counterpart(name, wide):
+    ours, theirs = TABLE[name]
+    with jax.enable_x64(wide):
+        mine = jax.jit(ours)(jnp.asarray(COUNTS, jnp.int32))
+        # a floating count, because optax computes in float32 from an integer one even under x64
+        its = jax.jit(jax.vmap(theirs))(jnp.asarray(COUNTS, float))
+        assert mine.dtype == (jnp.float64 if wide else jnp.float32)
+        np.testing.assert_allclose(
+            mine, its, rtol=1e-12 if wide else 1e-6, atol=1e-13 if wide else 1e-6
+        )
+
+
+@pytest.mark.parametrize("name", CLOSED)
+def test_a_schedule_equals_its_closed_form(name, x64):
+    ours, formula = CLOSED[name]
+    np.testing.assert_allclose(jax.jit(ours)(COUNTS), formula(COUNTS), rtol=1e-12, atol=1e-14)
+
+
+@EVERY
+def test_a_schedule_takes_a_number_an_array_or_a_lane_alike(name):
+    ours, _ = TABLE[name]
+    together = ours(jnp.arange(50, 60))
+    lanes = jax.vmap(ours)(jnp.arange(50, 60))
+    one = ours(55)
+    assert one.shape == ()
+    assert not one.weak_type
+    np.testing.assert_allclose(together, lanes, rtol=1e-6)
+    np.testing.assert_allclose(together[5], one, rtol=1e-6)
+
+
+# many lanes, each with a peak, a length and an end of its own
+TRACED = {
+    "linear": lambda a, n, b: schedules.linear(a, b, steps=n),
+    "polynomial": lambda a, n, b: schedules.polynomial(a, b, steps=n, power=2),
+    "exponential_decay": lambda a, n, b: schedules.exponential_decay(a, factor=b, steps=n),
+    "step_decay": lambda a, n, b: schedules.step_decay(a, factor=b, every=n),
+    "piecewise": lambda a, n, b: schedules.piecewise(a, {30: b}),
+    "cosine_decay": lambda a, n, b: schedules.cosine_decay(a, steps=n, end=b),
+    "cosine_restarts": lambda a, n, b: schedules.cosine_restarts(a, steps=n, cycles=2, end=b),
+    "warmup_cosine": lambda a, n, b: schedules.warmup_cosine(a, steps=n, warmup_steps=5, end=b),
+    "one_cycle": lambda a, n, b: schedules.one_cycle(a, steps=n, final_divisor=1 / b),
+    "inverse_sqrt": lambda a, n, b: schedules.inverse_sqrt(a, warmup_steps=n),
+}
+
+
+@pytest.mark.parametrize("name", TRACED)
+def test_the_numbers_of_a_schedule_may_be_traced(name):
+    make, t = TRACED[name], jnp.arange(60)
+    lanes = jax.jit(jax.vmap(lambda a, n, b: make(a, n, b)(t)))(
+        jnp.array([1.0, 0.5]), jnp.array([20.0, 40.0]), jnp.array([0.25, 0.5])
+    )
+    np.testing.assert_allclose(lanes[0], make(1.0, 20, 0.25)(t), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(lanes[1], make(0.5, 40, 0.5)(t), rtol=1e-5, atol=1e-6)
+
+
+sizes = st.floats(1e-4, 1e3)
+
+
+@settings(deadline=None, max_examples=25)
+@given(peak=sizes, low=st.floats(0.0, 1.0), n=st.integers(2, 1000), count=st.integers(0, 3000))
+def test_a_schedule_stays_between_its_ends(peak, low, n, count):
+    end = low * peak
+    for schedule in (
+        schedules.linear(peak, end, steps=n),
+        schedules.polynomial(peak, end, steps=n, power=2.0),
+        schedules.cosine_decay(peak, steps=n, end=end),
+        schedules.warmup_cosine(peak, steps=n, warmup_steps=n / 2, start=end, end=end),
+        schedules.cosine_restarts(peak, steps=n, cycles=3, end=end),
+    ):
+        value = float(schedule(count))
+        assert end - 1e-5 * peak <= value <= peak * (1 + 1e-5)
+    one_cycle = float(schedules.one_cycle(peak, steps=n)(count))
+    assert peak / 25e4 * (1 - 1e-2) <= one_cycle <= peak * (1 + 1e-5)
+    assert 0 < float(schedules.inverse_sqrt(peak, warmup_steps=n)(count)) <= peak * (1 + 1e-5)
+
+
+def test_one_cycle_starts_peaks_and_ends_where_it_says(x64):
+    schedule = schedules.one_cycle(2.0, steps=1000)
+    np.testing.assert_allclose(schedule(0), 2.0 / 25)
+    np.testing.assert_allclose(schedule(300), 2.0)
+    for count in (1000, 5000):
+        np.testing.assert_allclose(schedule(count), 2.0 / 25 / 1e4)
+    values = schedule(jnp.arange(1001))
+    assert jnp.argmax(values) == 300
+    assert jnp.all(jnp.diff(values[:301]) > 0)
+    assert jnp.all(jnp.diff(values[300:]) < 0)
+
+
+def test_a_polynomial_of_broken_power_arrives_at_its_end():
+    # the base must not go below 0 by a rounding: compiled, optax 0.2.8 gives NaN from step 75 on
+    schedule = jax.jit(schedules.polynomial(1.0, 0.1, steps=70, power=2.5, begin=5))
+    np.testing.assert_allclose(schedule(jnp.arange(75, 90)), 0.1, rtol=1e-6)
+
+
+def test_the_cosine_stays_at_its_end():
+    assert float(schedules.cosine_decay(1.0, steps=10, end=0.25)(15)) == 0.25
+
+
+def test_a_million_steps_are_counted_exactly():
+    schedule = schedules.step_decay(1.0, factor=0.5, every=1_000_000)
+    assert [float(schedule(c)) for c in (999_999, 1_000_000, 1_999_999)] == [1.0, 0.5, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: schedules.linear(1.0, 0.0, steps=0), "polynomial: steps must be > 0, got 0"),
+        (lambda: schedules.cosine_decay(1.0, steps=-1), "cosine_decay: steps must be > 0, got -1"),
+        (lambda: schedules.step_decay(1.0, factor=0, every=1), "factor must be > 0, got 0"),
+        (lambda: schedules.one_cycle(1.0, steps=9, warmup_share=1.5), r"must be in \(0, 1\)"),
+        (
+            lambda: schedules.warmup_cosine(1.0, steps=5, warmup_steps=5),
+            "steps must be more than warmup_steps=5, which they include, got 5",
+        ),
+        (lambda: schedules.join([schedules.constant(1.0)], [5]), "one fewer than schedules, got 1"),
+    ],
+)
+def test_schedules_refuse_lengths_that_make_no_sense(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
