@@ -7,7 +7,7 @@ An optimizer is a pair of pure functions, field for field optax's `GradientTrans
     params = apply_updates(params, updates)
 
 The words are: `zeros` and `filled` make what accumulates, `each` applies one leaf's equations to
-every leaf, `advance` counts. `fnn.optim.hypers` has the hyperparameters.
+every leaf, `advance` counts, and `Hypers` are the hyperparameters, from `fnn.optim.hypers`.
 """
 
 import inspect
@@ -18,6 +18,10 @@ from typing import Any, NamedTuple, Protocol
 import jax
 import jax.numpy as jnp
 
+from fnn.optim.hypers import Hyper as Hyper
+from fnn.optim.hypers import HyperLeaf as HyperLeaf
+from fnn.optim.hypers import Hypers as Hypers
+from fnn.optim.hypers import Schedule as Schedule
 from fnn.trees import mask as mask_of
 from fnn.trees import paths, wide
 
