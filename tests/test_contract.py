@@ -251,6 +251,18 @@ def test_training_with_the_same_key_gives_the_same(case):
     chex.assert_trees_all_equal(case.apply(True, key=case.key), case.apply(True, key=case.key))
 
 
+def test_training_reaches_every_child(case):
+    y, after = case.apply(True, key=case.key)
+    other, _ = case.apply(True, key=jax.random.key(8))
+    for path, moved in fnn.trees.paths(after).items():
+        assert not jnp.array_equal(moved, fnn.trees.paths(case.state)[path]), f"{path} stands still"
+    if "dropout" in repr(case.net):
+        assert not jnp.array_equal(y, other)
+        assert not jnp.array_equal(y, case.apply(False)[0])
+    else:
+        chex.assert_trees_all_equal(y, other)
+
+
 def test_gradients_equal_finite_differences_in_float64(case, x64):
     spec = jax.tree.map(
         lambda a: jax.ShapeDtypeStruct(
@@ -260,7 +272,7 @@ def test_gradients_equal_finite_differences_in_float64(case, x64):
     )
     key = jax.random.key(5)
     x = example(spec, key)
-    params, state = case.net.init(key, spec)
+    params, state = jax.jit(lambda key: case.net.init(key, spec))(key)
     assert all(a.dtype == jnp.float64 for a in jax.tree.leaves((params, state)))
 
     @jax.jit
