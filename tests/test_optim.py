@@ -415,7 +415,7 @@ def test_many_lanes_take_one_value_for_all_or_one_for_each():
 
 
 def test_the_state_does_not_share_its_arrays_with_the_caller(key):
-    rate, params = jnp.array(0.1), jnp.ones(2)
+    rate, params = jnp.array(0.1, jnp.float32), jnp.ones(2)
     optimizer = chain(optim.add_noise(key=key), optim.sgd(rate))
     update = jax.jit(optimizer.update, donate_argnums=1)
     for _ in range(2):  # the first donates all that the state holds
@@ -472,6 +472,13 @@ def test_narrow_gradients_leave_a_wide_state_as_it_is():
     optimizer = optim.momentum(0.1)
     updates, state = optimizer.update(params.astype(jnp.bfloat16), optimizer.init(params))
     assert (updates.dtype, state.velocity.dtype) == (jnp.bfloat16, jnp.float32)
+
+
+def test_wide_gradients_leave_a_narrow_state_as_it_is(x64):
+    params = jnp.ones(2, jnp.float32)
+    optimizer = optim.momentum(0.1)
+    updates, state = optimizer.update(params.astype(jnp.float64), optimizer.init(params))
+    assert (updates.dtype, state.velocity.dtype) == (jnp.float64, jnp.float32)
 
 
 @EVERY

@@ -52,8 +52,8 @@ TABLE = {
         optax.cosine_onecycle_schedule(97, 0.4),
     ),
     "one_cycle(own numbers)": (
-        schedules.one_cycle(0.4, steps=97, warmup_share=0.5, divisor=10.0, final_divisor=3.0),
-        optax.cosine_onecycle_schedule(97, 0.4, 0.5, 10.0, 3.0),
+        schedules.one_cycle(0.4, steps=95, warmup_share=0.5, divisor=10.0, final_divisor=3.0),
+        optax.cosine_onecycle_schedule(95, 0.4, 0.5, 10.0, 3.0),
     ),
     "cosine_restarts": (
         schedules.cosine_restarts(0.4, steps=20, cycles=3, growth=2, end=0.1),
