@@ -26,6 +26,7 @@ FLOORS = [
 # Within a floor a room imports from itself alone, but for these.
 STAIRS = {
     ("core", "checks"),
+    ("core", "random"),
     ("core", "show"),
     ("checks", "show"),
     ("initializers", "show"),
