@@ -1,0 +1,252 @@
+"""Losses are PyTorch's, their slopes are finite differences, and none ever broadcasts."""
+
+import itertools
+import json
+import pathlib
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from jax.test_util import check_grads
+
+from fnn import losses
+
+STORED = json.loads((pathlib.Path(__file__).parent / "data/losses_torch.json").read_text())
+A = {name: np.array(array) for name, array in STORED["arrays"].items()}
+Z, LABELS, W, U, V, N, Q = (A[name] for name in ("z", "labels", "weights", "u", "v", "n", "q"))
+BIT, SIGN, COUNT, VAR = A["bit"], A["sign"], A["count"], A["var"]
+
+# what PyTorch calls it: ours, as a function of its first, differentiable argument; that argument
+CASES = {
+    "cross_entropy": (lambda z: losses.cross_entropy(z, LABELS), Z),
+    "cross_entropy smoothed": (
+        lambda z: losses.cross_entropy(z, LABELS, label_smoothing=0.1),
+        Z,
+    ),
+    "cross_entropy weighted": (lambda z: losses.cross_entropy(z, LABELS, class_weights=W), Z),
+    "cross_entropy weighted mean": (
+        lambda z: losses.weighted_mean(losses.cross_entropy(z, LABELS), W[LABELS]),
+        Z,
+    ),
+    "cross_entropy smoothed and weighted": (
+        lambda z: losses.cross_entropy(z, LABELS, label_smoothing=0.1, class_weights=W),
+        Z,
+    ),
+    "cross_entropy ignoring 2": (lambda z: losses.cross_entropy(z, LABELS, ignore_label=2), Z),
+    "soft_cross_entropy": (lambda z: losses.soft_cross_entropy(z, Q), Z),
+    "binary_cross_entropy": (
+        lambda z: losses.binary_cross_entropy(z, BIT, positive_weight=3.0),
+        Z,
+    ),
+    "nll": (lambda z: losses.nll(jax.nn.log_softmax(z), LABELS), Z),
+    "kl_divergence": (lambda z: losses.kl_divergence(jax.nn.log_softmax(z), Q), Z),
+    "multiclass_hinge": (lambda z: losses.multiclass_hinge(z, LABELS, margin=0.7), Z),
+    "squared_error": (lambda u: losses.squared_error(u, V), U),
+    "absolute_error": (lambda u: losses.absolute_error(u, V), U),
+    "huber": (lambda u: losses.huber(u, V, delta=0.6), U),
+    "smooth_l1": (lambda u: losses.smooth_l1(u, V, beta=0.6), U),
+    "poisson_nll": (lambda u: losses.poisson_nll(u, COUNT), U),
+    "gaussian_nll": (lambda u: losses.gaussian_nll(u, V, VAR), U),
+    "cosine_embedding": (lambda u: losses.cosine_embedding(u, V, SIGN, margin=0.1), U),
+    "triplet 2": (lambda u: losses.triplet(u, V, N, margin=0.5), U),
+    "triplet 1": (lambda u: losses.triplet(u, V, N, margin=0.5, p=1.0), U),
+    "margin_ranking": (lambda u: losses.margin_ranking(u, V[:, 0], SIGN, margin=0.2), U[:, 0]),
+    "ctc": (
+        lambda z: losses.ctc(
+            z, A["strings"], logit_lengths=A["logit_lengths"], label_lengths=A["label_lengths"]
+        ),
+        A["frames"],
+    ),
+}
+# the same in closed form, for those that PyTorch has not or has otherwise
+P = 1 / (1 + np.exp(-Z))
+SOFT = np.exp(Z) / np.exp(Z).sum(-1, keepdims=True)
+TRUE = SOFT[np.arange(6), LABELS]
+SIGNED = 2 * BIT - 1
+FORMULAS = {
+    "log_cosh": (lambda u: losses.log_cosh(u, V), U, np.log(np.cosh(U - V))),
+    "rmse": (lambda u: losses.rmse(u, V), U, np.sqrt(np.mean((U - V) ** 2, -1))),
+    "hinge": (lambda z: losses.hinge(z, SIGNED), Z, np.maximum(0, 1 - SIGNED * Z)),
+    "squared_hinge": (
+        lambda z: losses.squared_hinge(z, SIGNED),
+        Z,
+        np.maximum(0, 1 - SIGNED * Z) ** 2,
+    ),
+    "focal": (
+        lambda z: losses.focal(z, LABELS, gamma=1.5, class_weights=W),
+        Z,
+        -W[LABELS] * (1 - TRUE) ** 1.5 * np.log(TRUE),
+    ),
+    "binary_focal": (
+        lambda z: losses.binary_focal(z, BIT, alpha=0.25),
+        Z,
+        np.where(BIT, -0.25 * (1 - P) ** 2 * np.log(P), -0.75 * P**2 * np.log(1 - P)),
+    ),
+    "dice": (
+        lambda z: losses.dice(jax.nn.sigmoid(z), BIT),
+        Z,
+        1 - (2 * (P * BIT).sum(-1) + 1) / (P.sum(-1) + BIT.sum(-1) + 1),
+    ),
+    "cosine_distance": (
+        lambda u: losses.cosine_distance(u, V),
+        U,
+        1 - (U * V).sum(-1) / np.linalg.norm(U, axis=-1) / np.linalg.norm(V, axis=-1),
+    ),
+    "contrastive": (
+        lambda u: losses.contrastive(jnp.abs(u), BIT),
+        U,
+        np.where(BIT, U**2, np.maximum(0, 1 - np.abs(U)) ** 2) / 2,
+    ),
+}
+ALL = {**CASES, **{name: row[:2] for name, row in FORMULAS.items()}}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_loss_is_pytorchs(name, x64):
+    ours, x = CASES[name]
+    np.testing.assert_allclose(
+        ours(jnp.asarray(x)), STORED["numbers"][name], rtol=1e-10, atol=1e-12
+    )
+
+
+@pytest.mark.parametrize("row", FORMULAS.values(), ids=FORMULAS.keys())
+def test_a_loss_is_its_formula(row, x64):
+    ours, x, expected = row
+    np.testing.assert_allclose(ours(jnp.asarray(x)), expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_slope_is_the_finite_difference(name, x64):
+    ours, x = ALL[name]
+    check_grads(lambda x: ours(x).sum(), (jnp.asarray(x),), order=1, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("scale", [1e4, 0.0])
+@pytest.mark.parametrize("name", ALL)
+def test_value_and_slope_are_finite_far_out_and_at_zero(name, scale):
+    ours, x = ALL[name]
+    x = jnp.asarray(np.sign(x) * scale, jnp.float32)
+    value, slope = jax.value_and_grad(lambda x: ours(x).mean())(x)
+    chex.assert_tree_all_finite((value, slope))
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_sixteen_bit_predictions_are_judged_in_float32(name):
+    ours, x = ALL[name]
+    found = ours(jnp.asarray(x, jnp.bfloat16))
+    assert found.dtype == jnp.float32
+    exact = ours(jnp.asarray(x, jnp.bfloat16).astype(jnp.float32))
+    np.testing.assert_allclose(found, exact, rtol=3e-2, atol=3e-2)
+
+
+def test_the_mean_squared_error_has_the_slope_two_over_n(x64):
+    slope = jax.grad(lambda u: losses.mse(u, V).mean())(jnp.asarray(U))
+    np.testing.assert_allclose(slope, 2 * (U - V) / U.size, rtol=1e-12)
+
+
+def test_the_slope_of_cross_entropy_is_probability_minus_truth(x64):
+    slope = jax.grad(lambda z: losses.cross_entropy(z, LABELS).sum())(jnp.asarray(Z))
+    np.testing.assert_allclose(slope, SOFT - np.eye(4)[LABELS], rtol=1e-10, atol=1e-12)
+
+
+def test_the_kl_divergence_is_that_of_the_second_from_the_first(x64):
+    p, q = np.array([0.9, 0.1]), np.array([0.5, 0.5])
+    found = losses.kl_divergence(jnp.log(q), p)
+    np.testing.assert_allclose(found, (p * np.log(p / q)).sum(), rtol=1e-12)
+    assert abs(float(found) - (q * np.log(q / p)).sum()) > 0.1  # the other direction differs
+
+
+def test_a_hopeless_logit_costs_its_distance_and_a_sure_one_nothing():
+    z = jnp.array([[1e4, -1e4]])
+    assert float(losses.cross_entropy(z, jnp.array([1]))[0]) == 2e4
+    assert float(losses.cross_entropy(z, jnp.array([0]))[0]) == 0.0
+    assert float(losses.binary_cross_entropy(jnp.array(-1e4), jnp.array(1))) == 1e4
+
+
+def test_a_masked_class_costs_nothing_and_leaves_the_gradient_finite():
+    z = jnp.array([[0.0, 0.0, -jnp.inf]])
+    value, slope = jax.value_and_grad(lambda z: losses.cross_entropy(z, jnp.array([0]))[0])(z)
+    np.testing.assert_allclose(value, np.log(2), rtol=1e-6)
+    np.testing.assert_allclose(slope, [[-0.5, 0.5, 0.0]], atol=1e-6)
+
+
+def test_a_batch_that_is_ignored_altogether_has_loss_zero_and_no_gradient():
+    def mean(z):
+        each = losses.cross_entropy(z, jnp.full(6, -1), ignore_label=-1)
+        return losses.weighted_mean(each, jnp.zeros(6))
+
+    value, slope = jax.value_and_grad(mean)(jnp.asarray(Z, jnp.float32))
+    assert float(value) == 0.0
+    np.testing.assert_array_equal(slope, 0.0)
+
+
+def test_a_label_that_is_no_class_is_seen_as_nan():
+    found = losses.cross_entropy(jnp.zeros((3, 4)), jnp.array([0, 4, -1]))
+    np.testing.assert_array_equal(np.isnan(found), [False, True, True])
+
+
+def test_ctc_is_the_sum_over_all_alignments(x64):
+    frames = jax.random.normal(jax.random.key(0), (1, 4, 3))
+    label = [1, 1]  # a repeated letter needs a blank between
+    p = np.asarray(jax.nn.softmax(frames[0]))
+
+    def collapse(path):
+        return [c for c, _ in itertools.groupby(path) if c != 0]
+
+    paths = itertools.product(range(3), repeat=4)
+    total = sum(np.prod(p[range(4), path]) for path in paths if collapse(path) == label)
+    np.testing.assert_allclose(losses.ctc(frames, jnp.array([label])), -np.log(total), rtol=1e-10)
+
+
+def test_ctc_is_optaxs(x64):
+    frames, strings = jnp.asarray(A["frames"]), jnp.asarray(A["strings"])
+    steps, letters = jnp.asarray(A["logit_lengths"]), jnp.asarray(A["label_lengths"])
+    theirs = optax.ctc_loss(
+        frames,
+        (jnp.arange(7) >= steps[:, None]).astype(float),
+        strings,
+        (jnp.arange(3) >= letters[:, None]).astype(float),
+    )
+    ours = losses.ctc(frames, strings, logit_lengths=steps, label_lengths=letters)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4)
+
+
+PAIRED = """squared_error rmse absolute_error huber smooth_l1 log_cosh poisson_nll hinge dice
+    binary_cross_entropy soft_cross_entropy kl_divergence squared_hinge binary_focal cosine_distance
+    contrastive""".split()
+
+
+@pytest.mark.parametrize("name", PAIRED)
+def test_a_missing_axis_is_refused_not_broadcast(name):
+    with pytest.raises(ValueError, match=r"\(3, 1\) and \w+ \(3,\) differ in shape; give both"):
+        getattr(losses, name)(jnp.ones((3, 1)), jnp.ones(3))
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "nll", "multiclass_hinge", "focal"])
+def test_labels_must_be_integers_one_for_each_row(name):
+    function = getattr(losses, name)
+    with pytest.raises(TypeError, match=r"labels must be integer class ids, got float32\[3\]; use"):
+        function(jnp.ones((3, 2)), jnp.ones(3))
+    with pytest.raises(ValueError, match=r"logits \(3, 2\) need labels \(3,\), got \(3, 1\)"):
+        function(jnp.ones((3, 2)), jnp.ones((3, 1), int))
+
+
+SETTINGS = {
+    "label_smoothing": lambda: losses.cross_entropy(Z, LABELS, label_smoothing=1.0),
+    "delta": lambda: losses.huber(U, V, delta=0.0),
+    "beta": lambda: losses.smooth_l1(U, V, beta=-1.0),
+    "gamma": lambda: losses.focal(Z, LABELS, gamma=-1.0),
+    "smooth": lambda: losses.dice(U, V, smooth=0.0),
+    "margin": lambda: losses.triplet(U, V, N, margin=0.0),
+    "margin_ranking: margin": lambda: losses.margin_ranking(U, V, V, margin=-1.0),
+    "eps": lambda: losses.gaussian_nll(U, V, VAR, eps=0.0),
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_setting_out_of_range_is_refused(name):
+    with pytest.raises(ValueError, match=f"{name} must be"):
+        SETTINGS[name]()
