@@ -9,15 +9,19 @@
 (32, 10)
 """
 
-from fnn import (
-    initializers as initializers,
-)
-from fnn import (
-    layers as layers,
-)
-from fnn import (
-    trees as trees,
-)
+from fnn import activations as activations
+from fnn import data as data
+from fnn import datasets as datasets
+from fnn import initializers as initializers
+from fnn import layers as layers
+from fnn import losses as losses
+from fnn import metrics as metrics
+from fnn import models as models
+from fnn import optim as optim
+from fnn import random as random
+from fnn import stop as stop
+from fnn import train as train
+from fnn import trees as trees
 from fnn.combine import frozen as frozen
 from fnn.combine import parallel as parallel
 from fnn.combine import residual as residual
@@ -27,5 +31,6 @@ from fnn.compose import compose as compose
 from fnn.core import Layer as Layer
 from fnn.core import Variables as Variables
 from fnn.core import predict as predict
+from fnn.train import fit as fit
 
 __version__ = "0.1.0"

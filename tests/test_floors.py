@@ -14,7 +14,7 @@ ROOT = pathlib.Path(__file__).parents[1] / "fnn"
 
 FLOORS = [
     ["core", "checks", "trees", "initializers", "show", "random"],
-    ["activations", "functional", "losses", "metrics", "optim", "data", "checkpoint"],
+    ["activations", "functional", "losses", "metrics", "optim", "data", "checkpoint", "stop"],
     ["datasets"],
     ["layers", "combine", "compose"],
     ["models", "train", "inspect"],

@@ -12,11 +12,11 @@ import numpy as np
 from fnn.core import Layer
 from fnn.data import as_arrays
 from fnn.optim.base import Optimizer
+from fnn.stop import Report, Rule
 from fnn.train.bar import progress_bar
 from fnn.train.evaluate import Metric, evaluate
 from fnn.train.run import Progress, check_budget, examples, make_advance
 from fnn.train.step import Loss, TrainState, init, make_step
-from fnn.train.stop import Report, Rule
 
 CHUNK_SECONDS = 0.2  # between looks at the clock, the bar and Ctrl-C
 

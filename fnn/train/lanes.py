@@ -10,7 +10,7 @@ from jax.sharding import Mesh, PartitionSpec
 
 
 def over_lanes(
-    function: Callable[..., Any], *, devices: Sequence[jax.Device] | None = None
+    function: Callable[..., Any], *, devices: Sequence[Any] | None = None
 ) -> Callable[..., Any]:
     """Map a function over the first axis of its arguments: `lanes(a, b)[i] = function(a[i], b[i])`.
 
