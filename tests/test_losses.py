@@ -214,9 +214,24 @@ def test_ctc_is_optaxs(x64):
     np.testing.assert_allclose(ours, theirs, rtol=1e-4)
 
 
-PAIRED = """squared_error rmse absolute_error huber smooth_l1 log_cosh poisson_nll hinge dice
-    binary_cross_entropy soft_cross_entropy kl_divergence squared_hinge binary_focal cosine_distance
-    contrastive""".split()
+PAIRED = [
+    "squared_error",
+    "rmse",
+    "absolute_error",
+    "huber",
+    "smooth_l1",
+    "log_cosh",
+    "poisson_nll",
+    "hinge",
+    "dice",
+    "binary_cross_entropy",
+    "soft_cross_entropy",
+    "kl_divergence",
+    "squared_hinge",
+    "binary_focal",
+    "cosine_distance",
+    "contrastive",
+]
 
 
 @pytest.mark.parametrize("name", PAIRED)
