@@ -215,22 +215,9 @@ def test_ctc_is_optaxs(x64):
 
 
 PAIRED = [
-    "squared_error",
-    "rmse",
-    "absolute_error",
-    "huber",
-    "smooth_l1",
-    "log_cosh",
-    "poisson_nll",
-    "hinge",
-    "dice",
-    "binary_cross_entropy",
-    "soft_cross_entropy",
-    "kl_divergence",
-    "squared_hinge",
-    "binary_focal",
-    "cosine_distance",
-    "contrastive",
+    *("squared_error", "absolute_error", "rmse", "huber", "smooth_l1", "log_cosh", "poisson_nll"),
+    *("binary_cross_entropy", "soft_cross_entropy", "kl_divergence", "hinge", "squared_hinge"),
+    *("binary_focal", "dice", "cosine_distance", "contrastive"),
 ]
 
 

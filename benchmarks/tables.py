@@ -1,0 +1,61 @@
+"""Write the tables of README.md from benchmarks/results: no figure there is typed by hand.
+
+python benchmarks/tables.py          # writes README.md
+python benchmarks/tables.py --check  # says whether README.md is what the results say
+"""
+
+import argparse
+import json
+import pathlib
+import re
+import sys
+
+import harness
+
+README = pathlib.Path(__file__).parents[1] / "README.md"
+PLACE = re.compile(r"(<!-- benchmarks/tables\.py (\w+) -->\n).*?(<!-- end -->)", re.S)
+
+
+def train_mlp(results):
+    """Microseconds a step by library, and how many times faster fnn is, for each batch size."""
+    sizes = results["batch_sizes"]
+    rows = [
+        ["", *(head for size in sizes for head in (f"batch {size}: us a step", "fnn is faster by"))]
+    ]
+    for name in next(iter(sizes.values())):
+        cells = []
+        for found in sizes.values():
+            low, ratio, high = found[name]["fnn_is_faster_by"]
+            cells.append(f"{found[name]['microseconds_a_step'][1]:.0f}")
+            cells.append("" if name == "fnn.fit" else f"{ratio:.1f}x ({low:.1f}-{high:.1f})")
+        rows.append([name, *cells])
+    versions = results["environment"]["versions"]
+    names = ("jax", "optax", "flax", "torch", "scikit-learn")
+    note = ", ".join(f"{name} {versions[name]}" for name in names if versions[name])
+    return f"{harness.table(rows)}\n\n{note}; in brackets the quartiles.\n"
+
+
+TABLES = {"train_mlp": train_mlp}
+
+
+def filled(text):
+    """README's text with each marked place filled from its results."""
+
+    def fill(match):
+        results = json.loads((harness.RESULTS / f"{match[2]}.json").read_text(encoding="utf-8"))
+        return f"{match[1]}{TABLES[match[2]](results)}{match[3]}"
+
+    return PLACE.sub(fill, text)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--check", action="store_true")
+    text = README.read_text(encoding="utf-8")
+    if parser.parse_args().check:
+        sys.exit(0 if filled(text) == text else "README.md differs: run benchmarks/tables.py")
+    README.write_text(filled(text), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
