@@ -236,6 +236,11 @@ def test_labels_must_be_integers_one_for_each_row(name):
         function(jnp.ones((3, 2)), jnp.ones((3, 1), int))
 
 
+def test_images_that_were_not_flattened_are_recognised():
+    with pytest.raises(ValueError, match=r"got \(2,\); one label .* put flatten\(\) before"):
+        losses.cross_entropy(jnp.zeros((2, 8, 8, 10)), jnp.array([0, 1]))
+
+
 SETTINGS = {
     "label_smoothing": lambda: losses.cross_entropy(Z, LABELS, label_smoothing=1.0),
     "delta": lambda: losses.huber(U, V, delta=0.0),

@@ -326,3 +326,18 @@ def test_the_train_state_is_all_arrays(line):
     done = bad_fit(line)
     assert isinstance(done.last, TrainState)
     assert all(hasattr(leaf, "dtype") for leaf in jax.tree.leaves(done.last))
+
+
+def test_fitting_again_with_another_key_compiles_nothing_anew(line):
+    traced = []
+
+    def counted(prediction, target):
+        traced.append(prediction.shape)
+        return square(prediction, target)
+
+    net, optimizer = neuron(), fnn.optim.sgd(0.01)
+    for seed in range(3):
+        fit(net, *line, loss=counted, optimizer=optimizer, key=jax.random.key(seed), epochs=1)
+        if not seed:
+            first = len(traced)
+    assert len(traced) == first > 0

@@ -33,8 +33,10 @@ def scores(where: str, logits: Any, labels: Any) -> tuple[jax.Array, jax.Array]:
             " use labels.astype(int), or soft_cross_entropy for probabilities and one-hot rows"
         )
     if logits.shape[:-1] != labels.shape:
+        images = logits.ndim > labels.ndim + 1 == 2
         raise ValueError(
             f"{where}: logits {logits.shape} need labels {logits.shape[:-1]}, got {labels.shape};"
             " one label for each row of logits"
+            + ("; put flatten() before the dense layers of a network of images" if images else "")
         )
     return logits.astype(wide(logits.dtype)), labels

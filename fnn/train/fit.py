@@ -125,13 +125,10 @@ def fit(
     _check_names(rule, monitor, mode, _recorded(metrics, validation is not None))
 
     named = tuple(sorted((metrics or {}).items()))
-    advance, measure = _programs(net, loss, optimizer, penalty, n, batch_size, named)
+    fresh, advance, measure = _programs(net, loss, optimizer, penalty, n, batch_size, named)
     measure = functools.partial(_measure, measure, (x, y), held_out, bool(named))
-    train_state = start
-    if train_state is None:
-        first = jax.tree.map(lambda a: a[:1], x)
-        train_state = jax.jit(lambda k: init(net, optimizer, k, first))(key)
     begun = time.perf_counter()
+    train_state = fresh(key, jax.tree.map(lambda a: a[:1], x)) if start is None else start
     jax.block_until_ready((advance(train_state, (x, y), 0), measure(train_state)))
     compile_seconds = time.perf_counter() - begun
 
@@ -236,8 +233,8 @@ def _programs(
     n: int,
     batch_size: int | None,
     named: tuple[tuple[str, Metric], ...],
-) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """The two compiled programs of a fit, kept so that fitting again need not compile again."""
+) -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
+    """The compiled programs of a fit, kept so that fitting again need not compile again."""
     step = make_step(net, loss, optimizer, penalty=penalty)
 
     def measure(train_state, data, with_loss):
@@ -245,7 +242,8 @@ def _programs(
         wanted = loss if with_loss else None
         return evaluate(net, params, state, *data, loss=wanted, metrics=dict(named))
 
-    return jax.jit(make_advance(step, n, batch_size)), jax.jit(measure, static_argnums=2)
+    fresh = jax.jit(lambda key, x: init(net, optimizer, key, x))
+    return fresh, jax.jit(make_advance(step, n, batch_size)), jax.jit(measure, static_argnums=2)
 
 
 def _measure(
