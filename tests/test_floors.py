@@ -18,9 +18,11 @@ FLOORS = [
     ["datasets"],
     ["layers", "combine", "compose"],
     ["models", "train", "inspect"],
-    ["search", "compare", "diagnose", "draw", "report"],
-    ["cli", "__main__"],
+    ["draw"],
+    ["search", "compare", "diagnose"],
     ["__init__"],  # the face: re-exports only
+    ["cli"],
+    ["__main__"],
 ]
 
 # Within a floor a room imports from itself alone, but for these.
@@ -64,7 +66,7 @@ def rooms_imported(tree):
         for name in names:
             parts = name.split(".")
             if parts[0] == "fnn":
-                yield parts[1] if len(parts) > 1 else "__init__"
+                yield parts[1] if len(parts) > 1 and parts[1] != "__version__" else "__init__"
 
 
 def faults(room, tree):
@@ -75,10 +77,12 @@ def faults(room, tree):
 
 
 def top_level(tree):
-    """The statements that run when a module is imported: all but the bodies of functions."""
+    """The statements that run on import: not the bodies of functions, nor what only types need."""
     todo = list(tree.body)
     while todo:
         node = todo.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
         yield node
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
             todo.extend(ast.iter_child_nodes(node))
