@@ -20,7 +20,14 @@ def train_mlp(results):
     """Microseconds a step by library, and how many times faster fnn is, for each batch size."""
     sizes = results["batch_sizes"]
     rows = [
-        ["", *(head for size in sizes for head in (f"batch {size}: us a step", "fnn is faster by"))]
+        [
+            "",
+            *(
+                head
+                for size in sizes
+                for head in (f"batch {size}: us a step", "fnn.fit is faster by")
+            ),
+        ]
     ]
     for name in next(iter(sizes.values())):
         cells = []
