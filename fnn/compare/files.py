@@ -1,0 +1,139 @@
+"""The four files of a comparison, each written whole or not at all."""
+
+import csv
+import io
+import json
+import math
+import os
+import pathlib
+import tempfile
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from fnn.compare.result import Comparison, Log
+
+NAMES = ("curves.png", "results.json", "results.csv", "report.html")
+
+
+def check_out(out: Any) -> pathlib.Path:
+    """Make the folder and try to write into it, before any work is done.
+
+    Raises:
+      OSError: if there is a file in its place, or it cannot be written into; says what to do.
+      ImportError: if matplotlib is missing.
+    """
+    folder = pathlib.Path(out)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+        taken = [name for name in NAMES if (folder / name).is_dir()]
+    except OSError as error:
+        why = "a file stands in its place" if folder.is_file() else error.strerror or str(error)
+        raise OSError(
+            f"compare: cannot write into {str(folder)!r}: {why}; choose another folder"
+        ) from error
+    if taken:
+        raise OSError(f"compare: {str(folder / taken[0])!r} is a folder; choose another place")
+    from fnn.draw import need_matplotlib
+
+    need_matplotlib("compare: curves.png")
+    return folder
+
+
+def write(found: "Comparison", out: Any) -> list[str]:
+    """Write curves.png, results.json, results.csv and report.html; return their paths."""
+    from fnn.compare.picture import picture
+    from fnn.compare.report import as_html
+    from fnn.draw import png
+
+    folder = check_out(out)
+    image = png(picture(found))
+    contents = {
+        "curves.png": image,
+        "results.json": as_json(found).encode(),
+        "results.csv": as_csv(found).encode(),
+        "report.html": as_html(found, image).encode(),
+    }
+    for name, content in contents.items():
+        write_whole(folder / name, content)
+    return [str(folder / name) for name in contents]
+
+
+def write_whole(path: pathlib.Path, content: bytes) -> None:
+    """Write a file so that a reader finds the old one or the new one, never a part of it."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except BaseException:
+        pathlib.Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def as_json(found: "Comparison") -> str:
+    """Everything: settings, machine, rows and every run. What is not a finite number is null."""
+    everything = {
+        "complete": found.complete,
+        "settings": found.settings,
+        "machine": found.machine,
+        "seconds": found.seconds,
+        "target": found.target,
+        "rows": [row._asdict() for row in found.rows],
+        "contestants": [_log(log) for log in found.logs],
+    }
+    return json.dumps(_plain(everything), indent=1, allow_nan=False) + "\n"
+
+
+def _log(log: "Log") -> dict[str, Any]:
+    def runs(some):
+        return [{**run._asdict(), "diverged": run.diverged} for run in some]
+
+    return {
+        "name": log.contestant.name,
+        "by": log.contestant.by,
+        "compile_seconds": log.compile_seconds,
+        "learning_rate": log.rate,
+        "tuning": runs(log.tuning),
+        "races": runs(log.races),
+        "step_us": log.step_us,
+        "path_distance": log.path_distance,
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Only what JSON has."""
+    if isinstance(value, dict):
+        return {str(name): _plain(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float):
+        # 8 digits: more than float32 has
+        return float(f"{value:.8g}") if math.isfinite(value) else None
+    return value
+
+
+def as_csv(found: "Comparison") -> str:
+    """A line for each contestant, with the fields of `Row`; empty where there is no number."""
+    from fnn.compare.result import Row
+
+    text = io.StringIO()
+    writer = csv.DictWriter(text, Row._fields, lineterminator="\n")
+    writer.writeheader()
+    for row in found.rows:
+        writer.writerow({name: _plain(value) for name, value in row._asdict().items()})
+    return text.getvalue()
