@@ -1,0 +1,190 @@
+"""The command line: `fnn compare`. What is heavy is imported by the command that needs it."""
+
+import argparse
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+DESCRIPTION = """\
+Race optimizers on a data set: fnn's own, and optax's beside them.
+
+Each optimizer tries the same learning rates in short runs and then races from several seeds at
+the best of them, with the same initial weights and the same batches as all the others. The
+learning rate is chosen on validation data; the test data choose nothing. A run that diverges is
+shown, not dropped.
+
+It prints a table and writes report.html, curves.png, results.json and results.csv."""
+
+EPILOG = """\
+columns of the table:
+  learning rate   the one that tuning chose; * if the smallest or largest tried
+  test accuracy   mean over the seeds at the end and its 95 % t-interval (R2 for numbers)
+  steps, seconds  until the mean validation score is at the target, compilation not counted
+  µs a step       median and quartiles over all calls, the contestants by turns
+  compile s       tracing and compiling its program
+  path apart      largest relative distance between our path and optax's, equal rate and seed
+
+examples:
+  fnn compare                                    all eleven on MNIST, minutes on 2 cores
+  fnn compare --quick                            the same in half a minute, on a small budget
+  fnn compare --data iris --optimizers sgd,adam  two of them on another data set
+  fnn compare --width 256 --depth 2 --epochs 20  a larger network, for longer
+
+Ctrl-C stops the race; what has finished is shown and written, marked as incomplete."""
+
+QUICK = {"epochs": 1.0, "tune_epochs": 0.25, "seeds": 4, "tune_seeds": 1}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code: 0, 2 for a mistake, 130 after Ctrl-C.
+
+    >>> main(["--version"])  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    SystemExit: 0
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        return options.run(options)
+    except _Mistake as mistake:
+        print(f"fnn {options.command}: {mistake}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+class _Mistake(Exception):
+    """What the user can put right; told without a traceback."""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="fnn", description="Neural networks as pure functions on JAX."
+    )
+    parser.add_argument("--version", action=_Version)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    compare = commands.add_parser(
+        "compare",
+        help="race optimizers on a data set, fnn's own and optax's",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    compare.set_defaults(run=_compare)
+    add = compare.add_argument
+    add("--data", default="mnist", metavar="NAME", help="data set (default: mnist)")
+    add("--optimizers", metavar="A,B,...", help="which ones (default: all eleven)")
+    add("--no-peers", action="store_true", help="leave optax's versions out")
+    add("--width", type=_count, default=128, metavar="N", help="neurons a layer (default: 128)")
+    add("--depth", type=_count, default=1, metavar="N", help="hidden layers (default: 1)")
+    add("--batch-size", type=_count, metavar="N", help="examples a step (default: 128)")
+    add("--epochs", type=_positive, metavar="N", help="passes over the data (default: 10)")
+    add("--seeds", type=_count, metavar="N", help="runs a race (default: 8)")
+    add("--target", type=float, metavar="S", help="validation score that counts as reached"
+        " (default: 95 %% of the best)")  # fmt: skip
+    add("--seed", type=int, default=0, metavar="N", help="of weights and batches (default: 0)")
+    add("--quick", action="store_true", help="a small budget: one pass, four seeds")
+    add("--quiet", action="store_true", help="no progress on stderr")
+    add("--out", default="comparison", metavar="DIR", help="folder for the files"
+        " (default: ./comparison)")  # fmt: skip
+    return parser
+
+
+def _compare(options: argparse.Namespace) -> int:
+    use_all_cores()
+    import jax
+
+    from fnn import models
+    from fnn.compare import DEFAULT, compare
+    from fnn.compare.contestants import contestants
+    from fnn.compare.files import check_out
+    from fnn.compare.table import show
+    from fnn.compare.task import make_task
+
+    names = options.optimizers.split(",") if options.optimizers else list(DEFAULT)
+    names = [name.strip() for name in names]
+    peers = not options.no_peers
+    try:  # all that may be mistaken, before the race: what is raised later is a fault of ours
+        contestants(names, peers=peers)
+        check_out(options.out)
+        task = make_task(options.data)
+        size = len(task.data.y_train)
+        if options.batch_size and options.batch_size > size:
+            raise ValueError(
+                f"--batch-size {options.batch_size} is more than the {size} training examples"
+            )
+    except (ValueError, ImportError, OSError) as error:
+        raise _Mistake(str(error)) from error
+
+    budget: dict[str, Any] = dict(QUICK) if options.quick else {}
+    if options.epochs:
+        budget |= {"epochs": options.epochs, "tune_epochs": 0.3 * options.epochs}
+    if options.seeds:
+        budget["seeds"] = options.seeds
+    found = compare(
+        task,
+        net=models.mlp(*[options.width] * options.depth, task.outputs),
+        optimizers=names,
+        peers=peers,
+        key=jax.random.key(options.seed),
+        batch_size=options.batch_size,
+        target=options.target,
+        out=options.out,
+        progress=not options.quiet,
+        **budget,
+    )
+    show(found)
+    print(f"\nwritten: report.html, curves.png, results.json, results.csv in {options.out}")
+    spent = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in found.seconds.items())
+    print(f"time: {spent}")
+    return 0 if found.complete else 130
+
+
+def use_all_cores() -> None:
+    """Give JAX a host device for each core, so that training runs go on side by side.
+
+    Must be called before JAX is first used; afterwards it leaves everything as it is.
+    """
+    import jax
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    with contextlib.suppress(RuntimeError):  # JAX is in use already
+        jax.config.update("jax_num_cpu_devices", cores or 1)
+
+
+class _Version(argparse.Action):
+    """Print the version, looked up only when asked for."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str):
+        super().__init__(option_strings, dest, nargs=0, help="print the version and exit")
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            print(f"fnn {version('fnn')}")
+        except PackageNotFoundError:
+            from fnn import __version__
+
+            print(f"fnn {__version__}")
+        parser.exit()
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {text}")
+    return value
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be a positive number, got {text}")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())
