@@ -113,6 +113,13 @@ def test_adams_path_departs_from_optaxs_by_rounding_alone(found):
     assert math.isnan(row_of(found[0], HOSTILE, "yours").path_distance)  # it has no peer
 
 
+def test_in_float64_nothing_is_left_of_the_distance_between_nadams(x64):
+    x, y = blobs()
+    options = SMALL | {"epochs": 1, "seeds": 1, "rates": (0.1,), "refine": ()}
+    found = compare((x.astype(np.float64), y), net=net(), optimizers=["nadam"], **options)
+    assert found.rows[0].path_distance < 1e-12
+
+
 @pytest.mark.parametrize("entrant", contestants(), ids=lambda entrant: entrant.label)
 def test_every_contestant_takes_a_traced_learning_rate(entrant):
     params = {"w": jnp.array([1.0, -2.0])}
