@@ -1,5 +1,8 @@
 """A training run is a pure function of its key, however it is cut, swept or stopped."""
 
+import subprocess
+import sys
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -341,3 +344,35 @@ def test_fitting_again_with_another_key_compiles_nothing_anew(line):
         if not seed:
             first = len(traced)
     assert len(traced) == first > 0
+
+
+ON_TWO_DEVICES = """
+import jax
+jax.config.update("jax_num_cpu_devices", 2)
+import jax.numpy as jnp, numpy as np, fnn
+assert len(jax.devices()) == 2
+
+x, y = fnn.datasets.linear(jax.random.key(0), n=60)
+def final(rate, data):
+    state, _ = fnn.train.run(jax.random.key(1), fnn.layers.dense(1), *data, steps=20,
+                             loss=fnn.losses.squared_error, optimizer=fnn.optim.adam(rate))
+    return state.params["w"]
+
+rates = jnp.logspace(-3, -1, 5)  # five lanes do not fit evenly on two devices
+data = (x, y[:, None])
+lanes = jax.jit(lambda r, d: fnn.train.over_lanes(final)(r, shared=d))(rates, data)
+alone = jnp.stack([jax.jit(final)(rate, data) for rate in rates])
+np.testing.assert_allclose(lanes, alone, rtol=1e-6)
+assert len(lanes.sharding.device_set) == 2
+print("equal")
+"""
+
+
+def test_lanes_on_two_devices_are_the_runs_one_by_one():
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", ON_TWO_DEVICES],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.strip() == "equal", done.stderr[-2000:]

@@ -19,7 +19,7 @@ from fnn.compare.contestants import Make
 from fnn.compare.task import Data, Task
 from fnn.core import Layer, key_for, spec
 from fnn.data import take
-from fnn.train import TrainState, evaluate, make_step
+from fnn.train import TrainState, evaluate, make_step, over_lanes
 
 
 class Start(NamedTuple):
@@ -106,26 +106,18 @@ def make_look(net: Layer, task: Task, devices: Sequence[Any]) -> Any:
 
 
 def _over_lanes(function: Callable[..., Any], devices: Sequence[Any]) -> Any:
-    """`lanes(dealt, shared)[i] = function(dealt[i], shared)`, jitted, like `train.over_lanes`.
+    """`lanes(dealt, shared)[i] = function(dealt[i], shared)`, jitted, with arrays where they lie.
 
-    Here the lanes are as many as fit evenly, and the arrays that they share lie on every device
-    already: they come as an argument, or each call would copy them.
+    The lanes are as many as fit evenly, and what they share lies on every device already: without
+    the shardings each call would copy it.
     """
+    mapped = over_lanes(function, devices=devices)
     dealt, shared = placements(devices)
-
-    def within(lanes, common):
-        if devices[0].platform == "cpu":
-            return lax.map(lambda lane: function(lane, common), lanes)
-        return jax.vmap(lambda lane: function(lane, common))(lanes)
-
-    mapped = jax.shard_map(
-        within,
-        mesh=dealt.mesh,
-        in_specs=(dealt.spec, shared.spec),
-        out_specs=dealt.spec,
-        check_vma=False,
+    return jax.jit(
+        lambda lanes, common: mapped(lanes, shared=common),
+        in_shardings=(dealt, shared),
+        out_shardings=dealt,
     )
-    return jax.jit(mapped, in_shardings=(dealt, shared), out_shardings=dealt)
 
 
 def placements(devices: Sequence[Any]) -> tuple[NamedSharding, NamedSharding]:
