@@ -155,6 +155,33 @@ def test_properties_tells_strong_curvature_from_a_kink():
     assert a.properties(jnp.sin).fixed_range
 
 
+@pytest.mark.parametrize("name", ["elu", "celu", "selu"])
+def test_the_slope_at_zero_is_one_of_the_two_beside_it(name, x64):
+    function = getattr(a, name)
+    left, middle, right = jax.vmap(jax.grad(function))(jnp.array([-1e-12, 0.0, 1e-12]))
+    assert min(abs(middle - left), abs(middle - right)) < 1e-9
+    if name != "selu":  # these are smooth at 0
+        assert float(middle) == 1.0
+
+
+def test_properties_knows_slow_growth_from_a_limit():
+    for grows in (jnp.arcsinh, lambda x: jnp.sign(x) * jnp.log1p(jnp.abs(x)), jnp.cbrt):
+        found = a.properties(grows)
+        assert (found.lower, found.upper) == (-INF, INF)
+    assert a.properties(jnp.arctan).fixed_range
+    assert a.properties(lambda x: jnp.exp(-(x**2))).fixed_range
+    grown = a.properties(jnp.exp)  # overflows far out
+    assert (grown.lower, grown.upper, grown.kinks) == (0, INF, ())
+
+
+def test_properties_sees_all_kinks_that_lie_apart_and_none_in_a_square():
+    assert a.properties(lambda x: jax.nn.relu(x) ** 2).kinks == ()
+    two = a.properties(lambda x: jax.nn.relu(x - 0.3) + jax.nn.relu(x - 0.305))
+    np.testing.assert_allclose(two.kinks, [0.3, 0.305], atol=1e-5)
+    assert a.properties(jnp.floor).jumps == tuple(range(-49, 50))
+    assert a.properties(lambda x: jax.nn.relu(x - 60)).nonlinear  # bends beyond the fine grid
+
+
 def test_properties_refuses_what_is_not_elementwise():
     with pytest.raises(ValueError, match="one finite number for each"):
         a.properties(jnp.sum)
@@ -195,6 +222,12 @@ def test_glu_gates_one_half_by_the_other():
     np.testing.assert_allclose(a.glu(x), [[0.5, 2.0]])
     with pytest.raises(ValueError, match=r"even size, got shape \(1, 3\)"):
         a.glu(x[:, :3])
+
+
+def test_standardize_keeps_its_digits_far_from_zero():
+    y, slope = jax.value_and_grad(lambda x: a.standardize(x)[1])(jnp.array([1e4 - 1, 1e4 + 1]))
+    np.testing.assert_allclose(y, 1, atol=1e-4)
+    chex.assert_tree_all_finite(slope)
 
 
 def test_standardize_gives_mean_zero_and_variance_one():

@@ -1,6 +1,9 @@
 """Activations of a whole axis: what one neuron says depends on its neighbours."""
 
 import jax
+import jax.numpy as jnp
+
+from fnn.trees import wide
 
 
 def softmax(x: jax.Array, *, axis: int = -1) -> jax.Array:
@@ -48,7 +51,7 @@ def glu(x: jax.Array, *, axis: int = -1) -> jax.Array:
     >>> print(glu(jax.numpy.array([2.0, 4.0, 0.0, 0.0])))
     [1. 2.]
     """
-    if x.shape[axis] % 2:
+    if not x.shape or x.shape[axis] % 2:
         raise ValueError(f"glu: axis {axis} must have an even size, got shape {x.shape}")
     return jax.nn.glu(x, axis=axis)
 
@@ -58,7 +61,11 @@ def standardize(x: jax.Array, *, axis: int = -1, eps: float = 1e-5) -> jax.Array
 
     .. math:: y = (x - \operatorname{mean} x) / \sqrt{\operatorname{var} x + \epsilon}
 
+    The mean is taken out before the squares, which would otherwise cancel far from 0.
+
     >>> print(standardize(jax.numpy.array([1.0, 3.0])).round(3))
     [-1.  1.]
     """
-    return jax.nn.standardize(x, axis=axis, epsilon=eps)
+    z = x.astype(wide(x.dtype))
+    z = z - jnp.mean(z, axis, keepdims=True)
+    return (z * jax.lax.rsqrt(jnp.mean(z**2, axis, keepdims=True) + eps)).astype(x.dtype)

@@ -89,7 +89,7 @@ def elu(x: jax.Array, *, alpha: float | jax.Array = 1.0) -> jax.Array:
     >>> print(elu(jnp.array([-1e4, 0.0, 2.0])))
     [-1.  0.  2.]
     """
-    return jnp.where(x > 0, x, alpha * jnp.expm1(jnp.minimum(x, 0)))
+    return jnp.where(x > 0, x, alpha * jnp.expm1(jnp.where(x > 0, 0, x)))  # slope alpha at 0
 
 
 def celu(x: jax.Array, *, alpha: float | jax.Array = 1.0) -> jax.Array:
@@ -100,7 +100,7 @@ def celu(x: jax.Array, *, alpha: float | jax.Array = 1.0) -> jax.Array:
     >>> print(celu(jnp.array([-1e4, 2.0]), alpha=2.0))
     [-2.  2.]
     """
-    return jnp.where(x > 0, x, alpha * jnp.expm1(jnp.minimum(x, 0) / alpha))
+    return jnp.where(x > 0, x, alpha * jnp.expm1(jnp.where(x > 0, 0, x) / alpha))
 
 
 def selu(x: jax.Array) -> jax.Array:
