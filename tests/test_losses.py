@@ -188,6 +188,76 @@ def test_a_label_that_is_no_class_is_seen_as_nan():
     np.testing.assert_array_equal(np.isnan(found), [False, True, True])
 
 
+@pytest.mark.parametrize("name", ["nll", "multiclass_hinge", "focal"])
+def test_every_loss_of_labels_shows_a_wrong_one_as_nan(name):
+    found = getattr(losses, name)(jnp.zeros((3, 4)), jnp.array([0, 4, -1]))
+    np.testing.assert_array_equal(np.isnan(found), [False, True, True])
+
+
+def test_a_label_of_eight_bits_is_not_taken_for_minus_one():
+    labels = np.array([255, 1], np.uint8)
+    found = losses.cross_entropy(jnp.zeros((2, 256)), labels, ignore_label=-1)
+    np.testing.assert_allclose(found, np.log(256), rtol=1e-6)
+
+
+def test_whole_numbers_as_logits_keep_the_class_weights():
+    z = jnp.zeros((2, 4), int)
+    found = losses.cross_entropy(z, jnp.array([0, 3]), class_weights=jnp.asarray(W))
+    np.testing.assert_allclose(found, [0.5 * np.log(4), 3 * np.log(4)], rtol=1e-6)
+
+
+def test_focal_stands_a_masked_class():
+    z = jnp.array([[0.0, 0.0, -jnp.inf]])
+    value, slope = jax.value_and_grad(lambda z: losses.focal(z, jnp.array([0]))[0])(z)
+    np.testing.assert_allclose(value, np.log(2) / 4, rtol=1e-6)
+    chex.assert_tree_all_finite(slope)
+
+
+def test_log_cosh_keeps_its_digits_near_zero():
+    e = jnp.array([1e-5, 1e-3, 0.1, 0.99, 1.01, 9.0], jnp.float32)
+    exact = np.log1p(2 * np.sinh(np.asarray(e, np.float64) / 2) ** 2)
+    np.testing.assert_allclose(losses.log_cosh(e, jnp.zeros(6)), exact, rtol=2e-6)
+
+
+def test_settings_can_be_swept_by_vmap(x64):
+    sweeps = {
+        "focal": lambda s: losses.focal(Z, LABELS, gamma=s),
+        "dice": lambda s: losses.dice(P, BIT, smooth=s),
+        "triplet": lambda s: losses.triplet(U, V, N, margin=s),
+        "contrastive": lambda s: losses.contrastive(np.abs(U), BIT, margin=s),
+    }
+    for f in sweeps.values():
+        found = jax.vmap(f)(jnp.array([0.5, 2.0]))
+        np.testing.assert_allclose(found, [f(0.5), f(2.0)], rtol=1e-12, atol=1e-12)
+
+
+def test_ctc_looks_at_no_label_beyond_the_length(x64):
+    frames = jnp.asarray(A["frames"][:1])
+
+    @jax.jit
+    @jax.value_and_grad
+    def loss(z, labels):
+        return losses.ctc(z, labels, label_lengths=jnp.array([1]))[0]
+
+    short, slope = loss(frames, jnp.array([[2, 0, 0]]))
+    padded, slope_padded = loss(frames, jnp.array([[2, -1, 99]]))
+    assert float(short) == float(padded)
+    np.testing.assert_array_equal(slope, slope_padded)
+    wrong = [float(loss(frames, jnp.array([[c, 1, 1]]))[0]) for c in (-1, 99, 0)]
+    assert np.isnan(wrong).all()  # no class, no class, the blank
+
+
+def test_ctc_of_nothing_is_certain_and_of_too_few_frames_hopeless_but_finite():
+    frames = jnp.asarray(A["frames"], jnp.float32)
+    labels = jnp.asarray(A["strings"])
+    found = losses.ctc(
+        frames, labels, logit_lengths=jnp.array([0, 0, 2]), label_lengths=jnp.array([0, 1, 3])
+    )
+    np.testing.assert_allclose(found, [0.0, 1e30, 1e30], rtol=1e-6)
+    slope = jax.grad(lambda z: losses.ctc(z, labels, logit_lengths=jnp.array([2, 2, 2])).sum())
+    chex.assert_tree_all_finite(slope(frames))
+
+
 def test_ctc_is_the_sum_over_all_alignments(x64):
     frames = jax.random.normal(jax.random.key(0), (1, 4, 3))
     label = [1, 1]  # a repeated letter needs a blank between
@@ -211,7 +281,7 @@ def test_ctc_is_optaxs(x64):
         (jnp.arange(3) >= letters[:, None]).astype(float),
     )
     ours = losses.ctc(frames, strings, logit_lengths=steps, label_lengths=letters)
-    np.testing.assert_allclose(ours, theirs, rtol=1e-4)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-10)
 
 
 PAIRED = [
@@ -241,6 +311,36 @@ def test_images_that_were_not_flattened_are_recognised():
         losses.cross_entropy(jnp.zeros((2, 8, 8, 10)), jnp.array([0, 1]))
 
 
+def test_weights_of_classes_are_one_for_each_and_never_broadcast():
+    for function in (losses.cross_entropy, losses.focal):
+        for shape in ((1,), (2, 4), (3,)):
+            with pytest.raises(
+                ValueError, match=r"class_weights must have shape \(4,\) .* one weight"
+            ):
+                function(jnp.zeros((2, 4)), jnp.array([0, 1]), class_weights=jnp.ones(shape))
+    with pytest.raises(ValueError, match=r"positive_weight \(5, 1\) must be a number or have"):
+        losses.binary_cross_entropy(jnp.zeros(2), jnp.ones(2), positive_weight=jnp.ones((5, 1)))
+    each = losses.binary_cross_entropy(jnp.zeros((2, 2)), jnp.ones((2, 2)), positive_weight=W[:2])
+    np.testing.assert_allclose(each, np.log(2) * np.array([W[:2]] * 2), rtol=1e-6)
+
+
+def test_a_score_without_classes_is_refused():
+    with pytest.raises(ValueError, match="nll: logits need a class axis, got a scalar; give"):
+        losses.nll(jnp.zeros(()), jnp.array(0))
+
+
+def test_ctc_says_what_does_not_fit():
+    z, labels = jnp.zeros((2, 4, 5)), jnp.array([[1, 2], [1, 2]])
+    with pytest.raises(TypeError, match=r"got float32; use labels.astype\(int\)"):
+        losses.ctc(z, labels.astype(float))
+    with pytest.raises(ValueError, match=r"label_lengths must have shape \(2,\), .* got \(1,\)"):
+        losses.ctc(z, labels, label_lengths=jnp.array([1]))
+    with pytest.raises(TypeError, match="logit_lengths must be integers, got float32; use"):
+        losses.ctc(z, labels, logit_lengths=jnp.ones(2))
+    with pytest.raises(ValueError, match="blank must be a class from 0 to 4, got 7"):
+        losses.ctc(z, labels, blank=7)
+
+
 SETTINGS = {
     "label_smoothing": lambda: losses.cross_entropy(Z, LABELS, label_smoothing=1.0),
     "delta": lambda: losses.huber(U, V, delta=0.0),
@@ -250,6 +350,7 @@ SETTINGS = {
     "margin": lambda: losses.triplet(U, V, N, margin=0.0),
     "margin_ranking: margin": lambda: losses.margin_ranking(U, V, V, margin=-1.0),
     "eps": lambda: losses.gaussian_nll(U, V, VAR, eps=0.0),
+    "p": lambda: losses.triplet(U, V, N, p=float("inf")),
 }
 
 

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from fnn.losses.checks import alike, scores
+from fnn.losses.checks import above_zero, alike, at_least, by_class, known, scores
 
 
 def cross_entropy(
@@ -48,9 +48,8 @@ def cross_entropy(
     if label_smoothing:
         weights = (1 - label_smoothing) * truth + label_smoothing / classes
     if class_weights is not None:
-        weights = weights * jnp.asarray(class_weights, logits.dtype)
-    known = (labels >= 0) & (labels < classes)
-    losses = jnp.where(known, _surprise(logits, weights), jnp.nan)  # a wrong label must be seen
+        weights = weights * by_class("cross_entropy", class_weights, logits)
+    losses = known(_surprise(logits, weights), labels, classes)
     return losses if ignore_label is None else jnp.where(labels == ignore_label, 0, losses)
 
 
@@ -82,15 +81,25 @@ def binary_cross_entropy(
     Args:
       logits: z, (...).
       target: y, the same shape: 0 or 1 of any dtype, or probabilities in [0, 1].
-      positive_weight: w, the weight of the yes; above 1 it trades precision for recall.
+      positive_weight: w, the weight of the yes; above 1 it trades precision for recall. A number,
+        or an array for the last axes of z, such as (outputs,).
 
     Returns:
       (...), one loss per element.
+
+    Raises:
+      ValueError: if shapes do not fit.
 
     >>> print(binary_cross_entropy(jnp.array([0.0, 1e4]), jnp.array([1, 1])).round(4))
     [0.6931 0.    ]
     """
     z, y = alike("binary_cross_entropy", logits, target, "logits target")
+    positive_weight = jnp.asarray(positive_weight, z.dtype)
+    if positive_weight.shape != z.shape[z.ndim - positive_weight.ndim :]:
+        raise ValueError(
+            f"binary_cross_entropy: positive_weight {positive_weight.shape} must be a number or"
+            f" have the last axes of logits {z.shape}, such as {z.shape[-1:]}"
+        )
     return jax.nn.softplus(-z) * y * positive_weight + jax.nn.softplus(z) * (1 - y)
 
 
@@ -101,13 +110,14 @@ def nll(log_probabilities: jax.Array, labels: jax.Array) -> jax.Array:
 
     Args:
       log_probabilities: (..., classes).
-      labels: (...), integers from 0 to classes - 1.
+      labels: (...), integers from 0 to classes - 1; any other gives NaN.
 
     >>> print(nll(jnp.log(jnp.array([[0.25, 0.75]])), jnp.array([0]))[0].round(4))
     1.3863
     """
     log_probabilities, labels = scores("nll", log_probabilities, labels)
-    return -jnp.take_along_axis(log_probabilities, labels[..., None], -1)[..., 0]
+    found = -jnp.take_along_axis(log_probabilities, labels[..., None], -1)[..., 0]
+    return known(found, labels, log_probabilities.shape[-1])
 
 
 def kl_divergence(log_q: jax.Array, p: jax.Array) -> jax.Array:
@@ -171,7 +181,7 @@ def multiclass_hinge(prediction: jax.Array, labels: jax.Array, *, margin: float 
 
     Args:
       prediction: z, (..., classes), any scores.
-      labels: y, (...), integers.
+      labels: y, (...), integers from 0 to C - 1; any other gives NaN.
       margin: m > 0.
 
     Source: Weston & Watkins 1999; divided by C as in PyTorch's multi_margin_loss.
@@ -182,7 +192,8 @@ def multiclass_hinge(prediction: jax.Array, labels: jax.Array, *, margin: float 
     z, labels = scores("multiclass_hinge", prediction, labels)
     truth = jax.nn.one_hot(labels, z.shape[-1], dtype=z.dtype)
     right = jnp.sum(z * truth, -1, keepdims=True)
-    return jnp.mean(jnp.maximum(0, margin - right + z) * (1 - truth), -1)
+    losses = jnp.mean(jnp.maximum(0, margin - right + z) * (1 - truth), -1)
+    return known(losses, labels, z.shape[-1])
 
 
 def focal(
@@ -198,7 +209,7 @@ def focal(
 
     Args:
       logits: (..., classes).
-      labels: (...), integers.
+      labels: (...), integers from 0 to classes - 1; any other gives NaN.
       gamma: >= 0; 0 is `cross_entropy`.
       class_weights: alpha, (classes,).
 
@@ -207,14 +218,14 @@ def focal(
     >>> print(focal(jnp.zeros((1, 2)), jnp.array([0]))[0].round(4))
     0.1733
     """
-    _check_power("focal", gamma)
+    at_least("focal", "gamma", gamma, 0)
     z, labels = scores("focal", logits, labels)
     truth = jax.nn.one_hot(labels, z.shape[-1], dtype=z.dtype)
-    log_p = jnp.sum(jax.nn.log_softmax(z) * truth, -1)
-    losses = -_power(-jnp.expm1(log_p), gamma) * log_p
+    log_p = -_surprise(z, truth)
+    losses = known(-_power(-jnp.expm1(log_p), gamma) * log_p, labels, z.shape[-1])
     if class_weights is None:
         return losses
-    return losses * jnp.sum(truth * jnp.asarray(class_weights, z.dtype), -1)
+    return losses * jnp.sum(truth * by_class("focal", class_weights, z), -1)
 
 
 def binary_focal(
@@ -235,7 +246,7 @@ def binary_focal(
     >>> print((binary_focal(jnp.array(0.0), jnp.array(1))).round(4))
     0.1733
     """
-    _check_power("binary_focal", gamma)
+    at_least("binary_focal", "gamma", gamma, 0)
     z, y = alike("binary_focal", logits, target, "logits target")
     margin = z * (2 * y - 1)
     losses = _power(jax.nn.sigmoid(-margin), gamma) * jax.nn.softplus(-margin)
@@ -261,8 +272,7 @@ def dice(probabilities: jax.Array, target: jax.Array, *, smooth: float = 1.0) ->
     >>> float(dice(jnp.array([1.0, 1.0, 0.0]), jnp.array([1, 1, 0])))
     0.0
     """
-    if smooth <= 0:
-        raise ValueError(f"dice: smooth must be > 0, got {smooth}")
+    above_zero("dice", "smooth", smooth)
     p, y = alike("dice", probabilities, target, "probabilities target")
     overlap = 2 * jnp.sum(p * y, -1) + smooth
     return 1 - overlap / (jnp.sum(p, -1) + jnp.sum(y, -1) + smooth)
@@ -293,7 +303,7 @@ def _surprise(logits: jax.Array, weights: jax.Array) -> jax.Array:
 
 def _power(base: jax.Array, exponent: float) -> jax.Array:
     """base^exponent for base >= 0, with a finite gradient at 0 where the exponent is 1 or more."""
-    if exponent == 0:
+    if isinstance(exponent, int | float) and exponent == 0:
         return jnp.ones_like(base)
     safe = jnp.where(base > 0, base, 1)
     return jnp.where(base > 0, safe**exponent, 0)
@@ -302,8 +312,3 @@ def _power(base: jax.Array, exponent: float) -> jax.Array:
 def _check_share(where: str, name: str, value: float) -> None:
     if isinstance(value, int | float) and not 0 <= value < 1:
         raise ValueError(f"{where}: {name} must be in [0, 1), got {value}")
-
-
-def _check_power(where: str, gamma: float) -> None:
-    if gamma < 0:
-        raise ValueError(f"{where}: gamma must be >= 0, got {gamma}")

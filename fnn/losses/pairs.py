@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from fnn.losses.checks import alike
+from fnn.losses.checks import above_zero, alike, at_least
 
 
 def cosine_distance(a: jax.Array, b: jax.Array) -> jax.Array:
@@ -45,7 +45,7 @@ def cosine_embedding(
     >>> print(cosine_embedding(x, x, jnp.array([-1])))
     [1.]
     """
-    if not -1 <= margin <= 1:
+    if isinstance(margin, int | float) and not -1 <= margin <= 1:
         raise ValueError(f"cosine_embedding: margin must be in [-1, 1], got {margin}")
     distance = cosine_distance(a, b)
     distance, target = alike("cosine_embedding", distance, target, "pairs target")
@@ -69,15 +69,17 @@ def triplet(
       positive: the same shape.
       negative: the same shape.
       margin: m > 0, in units of the distance.
-      p: which norm, >= 1; where a distance is 0 its gradient is 0.
+      p: which norm, finite and >= 1; where a distance is 0 its gradient is 0.
 
     Source: Balntas et al. 2016, eq. 2, https://doi.org/10.5244/C.30.119
 
     >>> print(triplet(jnp.array([[0.0]]), jnp.array([[1.0]]), jnp.array([[-3.0]]), p=1.0))
     [0.]
     """
-    if margin <= 0 or p < 1:
-        raise ValueError(f"triplet: margin must be > 0 and p >= 1, got {margin} and {p}")
+    above_zero("triplet", "margin", margin)
+    at_least("triplet", "p", p, 1)
+    if p == float("inf"):
+        raise ValueError(f"triplet: p must be finite, got {p}; use a large one, such as 100")
     near = _length(jnp.subtract(*alike("triplet", anchor, positive, "anchor positive")), p)
     far = _length(jnp.subtract(*alike("triplet", anchor, negative, "anchor negative")), p)
     return jnp.maximum(0, near - far + margin)
@@ -99,8 +101,7 @@ def margin_ranking(
     >>> print(margin_ranking(jnp.array([1.0]), jnp.array([3.0]), jnp.array([1])))
     [2.]
     """
-    if margin < 0:
-        raise ValueError(f"margin_ranking: margin must be >= 0, got {margin}")
+    at_least("margin_ranking", "margin", margin, 0)
     a, b = alike("margin_ranking", first, second, "first second")
     _, y = alike("margin_ranking", first, target, "first target")
     return jnp.maximum(0, -y * (a - b) + margin)
@@ -121,8 +122,7 @@ def contrastive(distance: jax.Array, same: jax.Array, *, margin: float = 1.0) ->
     >>> print(contrastive(jnp.array([0.5, 0.5]), jnp.array([1, 0])))
     [0.125 0.125]
     """
-    if margin <= 0:
-        raise ValueError(f"contrastive: margin must be > 0, got {margin}")
+    above_zero("contrastive", "margin", margin)
     d, y = alike("contrastive", distance, same, "distance same")
     return 0.5 * (y * d**2 + (1 - y) * jnp.maximum(0, margin - d) ** 2)
 

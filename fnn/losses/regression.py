@@ -5,7 +5,7 @@ import math
 import jax
 import jax.numpy as jnp
 
-from fnn.losses.checks import alike
+from fnn.losses.checks import above_zero, alike
 
 
 def squared_error(prediction: jax.Array, target: jax.Array) -> jax.Array:
@@ -92,7 +92,7 @@ def huber(prediction: jax.Array, target: jax.Array, *, delta: float = 1.0) -> ja
     >>> print(huber(jnp.array([0.5, 3.0]), jnp.zeros(2)))
     [0.125 2.5  ]
     """
-    _check_positive("huber", "delta", delta)
+    above_zero("huber", "delta", delta)
     prediction, target = alike("huber", prediction, target)
     error = jnp.abs(prediction - target)
     near = jnp.minimum(error, delta)
@@ -114,7 +114,7 @@ def smooth_l1(prediction: jax.Array, target: jax.Array, *, beta: float = 1.0) ->
     >>> print(smooth_l1(jnp.array([0.5, 3.0]), jnp.zeros(2), beta=2.0))
     [0.0625 2.    ]
     """
-    _check_positive("smooth_l1", "beta", beta)
+    above_zero("smooth_l1", "beta", beta)
     prediction, target = alike("smooth_l1", prediction, target)
     return huber(prediction, target, delta=beta) / beta
 
@@ -122,7 +122,10 @@ def smooth_l1(prediction: jax.Array, target: jax.Array, *, beta: float = 1.0) ->
 def log_cosh(prediction: jax.Array, target: jax.Array) -> jax.Array:
     r"""Between squared and absolute error, smooth everywhere.
 
-    .. math:: L = \log\cosh e = |e| + \log(1 + e^{-2|e|}) - \log 2, \quad e = \hat y - y
+    .. math:: L = \log\cosh e, \quad e = \hat y - y
+
+    Near 0 as log(1 + 2 sinh^2(e/2)), beyond as abs(e) + log(1 + exp(-2 abs(e))) - log 2: the first
+    would overflow, the second cancels.
 
     Args:
       prediction: (...), in units in which an error of 1 is moderate.
@@ -133,7 +136,10 @@ def log_cosh(prediction: jax.Array, target: jax.Array) -> jax.Array:
     """
     prediction, target = alike("log_cosh", prediction, target)
     error = prediction - target
-    return jnp.logaddexp(error, -error) - math.log(2)
+    near = jnp.abs(error) < 1
+    half = jnp.where(near, error, 0) / 2
+    far = jnp.logaddexp(error, -error) - math.log(2)
+    return jnp.where(near, jnp.log1p(2 * jnp.sinh(half) ** 2), far)
 
 
 def poisson_nll(log_rate: jax.Array, count: jax.Array) -> jax.Array:
@@ -173,13 +179,8 @@ def gaussian_nll(
     >>> print(gaussian_nll(jnp.array([1.0]), jnp.array([3.0]), jnp.array([1.0])))
     [2.]
     """
-    _check_positive("gaussian_nll", "eps", eps)
+    above_zero("gaussian_nll", "eps", eps)
     mean, target = alike("gaussian_nll", prediction, target)
     _, variance = alike("gaussian_nll", prediction, variance, "prediction variance")
     variance = jnp.maximum(variance, eps)
     return 0.5 * (jnp.log(variance) + (mean - target) ** 2 / variance)
-
-
-def _check_positive(where: str, name: str, value: float) -> None:
-    if isinstance(value, int | float) and value <= 0:
-        raise ValueError(f"{where}: {name} must be > 0, got {value}")

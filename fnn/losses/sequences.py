@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from fnn.trees import wide
+from fnn.losses.checks import floating
 
 _NEVER = -1e30  # the logarithm of a probability of 0, of which differences are finite
 
@@ -31,8 +31,9 @@ def ctc(
       blank: the number of the blank class.
 
     Returns:
-      (batch,), in nats; very large where the frames are too few for the labels. PyTorch's mean
-      divides each by its label length first.
+      (batch,), in nats; 1e30, with a finite gradient, where the frames are too few for the labels;
+      NaN where a label within its length is no class or is the blank. PyTorch's mean divides each
+      by its label length first.
 
     Raises:
       TypeError: if labels are not integers. ValueError: if shapes do not fit.
@@ -43,13 +44,17 @@ def ctc(
     >>> print(jnp.exp(-ctc(even, jnp.array([[1]]))))
     [0.75]
     """
-    _check(logits, labels)
+    logits, labels = jnp.asarray(logits), jnp.asarray(labels)
+    _check(logits, labels, blank)
     frames, length = logits.shape[1], labels.shape[1]
     n = logits.shape[0]
-    full = jnp.full((n,), frames), jnp.full((n,), length)
-    logit_lengths = full[0] if logit_lengths is None else logit_lengths
-    label_lengths = full[1] if label_lengths is None else label_lengths
-    log_p = jax.nn.log_softmax(logits.astype(wide(logits.dtype)))
+    logit_lengths = _lengths("logit_lengths", logit_lengths, n, frames)
+    label_lengths = _lengths("label_lengths", label_lengths, n, length)
+    log_p = jax.nn.log_softmax(logits.astype(floating(logits)))
+    classes = logits.shape[2]
+    wrong = (labels < 0) | (labels >= classes) | (labels == blank)
+    wrong = jnp.any(wrong & (jnp.arange(length) < label_lengths[:, None]), -1)
+    labels = jnp.clip(labels, 0, classes - 1)  # padding may be any number
 
     # states: blank, y_1, blank, y_2, ..., y_L, blank
     states = jnp.full((n, 2 * length + 1), blank).at[:, 1::2].set(labels)
@@ -73,7 +78,9 @@ def ctc(
     at_blank = jnp.take_along_axis(alpha, last, 1)[:, 0]
     at_label = jnp.take_along_axis(alpha, jnp.maximum(last - 1, 0), 1)[:, 0]
     at_label = jnp.where(label_lengths > 0, at_label, _NEVER)
-    return -jnp.logaddexp(at_blank, at_label)
+    loss = -jnp.logaddexp(at_blank, at_label)
+    without_frames = jnp.where(label_lengths == 0, 0, -_NEVER)
+    return jnp.where(wrong, jnp.nan, jnp.where(logit_lengths > 0, loss, without_frames))
 
 
 def _later(alpha: jax.Array, by: int) -> jax.Array:
@@ -81,11 +88,27 @@ def _later(alpha: jax.Array, by: int) -> jax.Array:
     return jnp.pad(alpha, ((0, 0), (by, 0)), constant_values=_NEVER)[:, : alpha.shape[1]]
 
 
-def _check(logits: jax.Array, labels: jax.Array) -> None:
+def _lengths(name: str, lengths: jax.Array | None, n: int, full: int) -> jax.Array:
+    if lengths is None:
+        return jnp.full((n,), full)
+    lengths = jnp.asarray(lengths)
+    if not jnp.issubdtype(lengths.dtype, jnp.integer):
+        raise TypeError(f"ctc: {name} must be integers, got {lengths.dtype}; use .astype(int)")
+    if lengths.shape != (n,):
+        raise ValueError(f"ctc: {name} must have shape ({n},), one a row, got {lengths.shape}")
+    return lengths
+
+
+def _check(logits: jax.Array, labels: jax.Array, blank: int) -> None:
     if not jnp.issubdtype(labels.dtype, jnp.integer):
-        raise TypeError(f"ctc: labels must be integer class ids, got {labels.dtype}")
+        raise TypeError(
+            f"ctc: labels must be integer class ids, got {labels.dtype}; use labels.astype(int)"
+        )
     if logits.ndim != 3 or labels.ndim != 2 or logits.shape[0] != labels.shape[0]:
         raise ValueError(
             "ctc: expected logits (batch, frames, classes) and labels (batch, length),"
-            f" got {logits.shape} and {labels.shape}"
+            f" got {logits.shape} and {labels.shape};"
+            " give a batch of one as logits[None], labels[None]"
         )
+    if not 0 <= blank < logits.shape[2]:
+        raise ValueError(f"ctc: blank must be a class from 0 to {logits.shape[2] - 1}, got {blank}")
