@@ -290,7 +290,20 @@ MISTAKES = {
     "unrecorded quantity": ({"stop": val_loss < 1}, "'val_loss' is to be watched, but only loss"),
     "unknown monitor": ({"monitor": "val_acuracy"}, "'val_acuracy' is to be watched"),
     "bad mode": ({"mode": "lowest"}, "mode must be 'min' or 'max', got 'lowest'"),
-    "a bool for a rule": ({"stop": [0.3 < 0.5]}, "stop takes rules of fnn.stop, got True"),
+    "a bool for a rule": (
+        {"stop": [0.3 < 0.5]},
+        r"stop takes rules of fnn.stop, such as until\(loss < 0.05\), got True",
+    ),
+    "a quantity for a rule": ({"stop": loss}, "a quantity becomes a rule when it is compared"),
+    "an optimizer not called": ({"optimizer": fnn.optim.adam}, r"call it first: adam\(...\)"),
+    "a layer not called": ({"net": fnn.layers.dense}, r"call it first: dense\(...\)"),
+    "a number for a loss": ({"loss": 0.5}, "loss must be a function .* got float"),
+    "a list of metrics": ({"metrics": [square]}, "functions .* by name, got list"),
+    "one array to validate": ({"validation": np.ones(3)}, r"validation must be a pair \(x, y\)"),
+    "a seed for a key": ({"key": 0}, r"fit: key must be one PRNG key such as jax.random.key\(0\)"),
+    "no key": ({"key": None}, r"fit: key must be one PRNG key .* got None"),
+    "parameters for a start": ({"start": {"w": np.ones(2)}}, "start must be a TrainState"),
+    "epochs in words": ({"epochs": "3"}, "epochs must be a number, got '3'"),
     "targets of another shape": (
         {"y": np.zeros(50, np.float32)},
         r"prediction \(32, 1\) and target \(32,\)",
@@ -310,6 +323,14 @@ def test_nan_in_the_data_is_told_with_its_place(line):
     with pytest.raises(ValueError, match=r"NaN") as caught:
         bad_fit(line, x=with_nan(line))
     assert "3" in str(caught.value)
+
+
+def test_labels_that_are_no_class_stop_the_run_with_advice_about_data(line):
+    labels = np.full(50, 7)
+    net = fnn.layers.dense(3)
+    done = bad_fit(line, net=net, y=labels, loss=fnn.losses.cross_entropy)
+    assert "not finite at step 1" in done.stopped
+    assert "labels must be from 0" in done.stopped
 
 
 def test_a_metric_must_give_one_number(line):

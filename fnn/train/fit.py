@@ -9,10 +9,12 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from fnn.checks import check_key
 from fnn.core import Layer
 from fnn.data import as_arrays
 from fnn.optim.base import Optimizer
 from fnn.stop import Report, Rule
+from fnn.train.arguments import check_metrics, check_number, check_pair, check_parts
 from fnn.train.bar import progress_bar
 from fnn.train.evaluate import Metric, evaluate
 from fnn.train.run import Progress, check_budget, examples, make_advance
@@ -113,6 +115,16 @@ def fit(
     >>> done.stopped.split(" after")[0].split(" ")[0], bool(done.history["loss"][-1] < 1e-3)
     ('loss', True)
     """
+    check_parts("fit", net, loss, optimizer)
+    check_metrics("fit", metrics)
+    check_number("fit", "epochs", epochs)
+    if start is None and check_key(key, "fit") is None:
+        raise TypeError("fit: key must be one PRNG key such as jax.random.key(0), got None")
+    if start is not None and not isinstance(start, TrainState):
+        got = type(start).__name__
+        raise TypeError(f"fit: start must be a TrainState, such as another fit's last, got {got}")
+    if validation is not None:
+        check_pair("fit", "validation", validation)
     x, y = as_arrays(x, y)
     held_out = None if validation is None else as_arrays(*validation)
     n = examples(x)
@@ -168,10 +180,7 @@ def _loop(
         now = time.perf_counter()
         chunk = max(1, int(count * CHUNK_SECONDS / (now - tick)))
         if log.first_bad:
-            return (
-                f"the loss was not finite at step {log.first_bad}; best holds the weights of step"
-                f" {log.best_step}; try a smaller learning rate, or clip the gradients"
-            )
+            return _not_finite(log.first_bad, log.best_step)
         if done + count == check:
             log.check(now - begun, measure(log.last))
         if reason := rule.check(Report(log.history, log.step, time.perf_counter() - begun)):
@@ -179,6 +188,21 @@ def _loop(
         if done + count == steps:
             return f"all {steps} steps are done"
         report(done + count, log.text())
+
+
+def _not_finite(step: int, best_step: int) -> str:
+    """Why a run stopped at a loss that was not finite, and what to look at."""
+    if step == 1:  # before anything was learned
+        cure = (
+            "it had taken no step yet, so look at the data: labels must be from 0 to one less than"
+            " the network's outputs, and features of moderate size"
+        )
+    else:
+        cure = "try a smaller learning rate, or clip the gradients"
+    return (
+        f"the loss was not finite at step {step}; best holds the weights of step {best_step};"
+        f" {cure}"
+    )
 
 
 class _Log:
@@ -281,12 +305,12 @@ def _check_names(rule: Rule, monitor: str, mode: str, recorded: Sequence[str]) -
 
 def _first_of(stop: Rule | Sequence[Rule]) -> Rule:
     """One rule that stops at the first reason of any."""
-    rules = [stop] if isinstance(stop, Rule) else list(stop)
+    rules = list(stop) if isinstance(stop, list | tuple) else [stop]
     for rule in rules:
         if not isinstance(rule, Rule):
             raise TypeError(
-                f"fit: stop takes rules of fnn.stop, got {rule!r};"
-                " such as fnn.stop.until(fnn.stop.loss < 0.05)"
+                f"fit: stop takes rules of fnn.stop, such as until(loss < 0.05), got {rule!r};"
+                " a quantity becomes a rule when it is compared with a number"
             )
     never = Rule(lambda report: None)
     return functools.reduce(lambda a, b: a | b, rules, never)

@@ -10,6 +10,7 @@ from fnn import random
 from fnn.checks import check_key
 from fnn.core import Layer, key_for
 from fnn.optim.base import Optimizer, accepted, apply_updates
+from fnn.train.arguments import check_parts
 from fnn.trees import norm, wide
 
 Loss = Callable[[Any, Any], jax.Array]
@@ -102,6 +103,7 @@ def make_step(
     >>> float(info.loss) < 1e-3
     True
     """
+    check_parts("make_step", net, loss, optimizer)
 
     def objective(params, state, x, y, key):
         prediction, state = net.apply(params, state, x, key=key, train=True)
