@@ -305,7 +305,7 @@ def _check_names(rule: Rule, monitor: str, mode: str, recorded: Sequence[str]) -
 
 def _first_of(stop: Rule | Sequence[Rule]) -> Rule:
     """One rule that stops at the first reason of any."""
-    rules = list(stop) if isinstance(stop, list | tuple) else [stop]
+    rules = list(stop) if isinstance(stop, Sequence) else [stop]
     for rule in rules:
         if not isinstance(rule, Rule):
             raise TypeError(
