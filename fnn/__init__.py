@@ -10,8 +10,10 @@
 """
 
 from fnn import activations as activations
+from fnn import compare as compare
 from fnn import data as data
 from fnn import datasets as datasets
+from fnn import draw as draw
 from fnn import initializers as initializers
 from fnn import layers as layers
 from fnn import losses as losses

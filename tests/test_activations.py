@@ -234,3 +234,24 @@ def test_standardize_gives_mean_zero_and_variance_one():
     y = a.standardize(jax.random.normal(jax.random.key(0), (3, 50)) * 7 + 5)
     np.testing.assert_allclose(y.mean(-1), 0, atol=1e-5)
     np.testing.assert_allclose(y.var(-1), 1, rtol=1e-4)
+
+
+def test_gumbel_softmax_draws_each_class_as_often_as_softmax_says():
+    x = jnp.log(jnp.array([0.7, 0.2, 0.1]))
+    keys = jax.random.split(jax.random.key(0), 20_000)
+    draws = jax.jit(jax.vmap(lambda k: a.gumbel_softmax(k, x, temperature=0.5)))(keys)
+    np.testing.assert_allclose(draws.sum(-1), 1.0, rtol=1e-5)
+    shares = np.bincount(draws.argmax(-1), minlength=3) / len(keys)
+    np.testing.assert_allclose(shares, [0.7, 0.2, 0.1], atol=4 * np.sqrt(0.25 / len(keys)))
+    with pytest.raises(ValueError, match="temperature must be > 0"):
+        a.gumbel_softmax(keys[0], x, temperature=0.0)
+
+
+def test_rrelu_draws_slopes_between_its_bounds_and_takes_their_mean_without_a_key():
+    x = -jnp.ones(10_000)
+    slopes = -a.rrelu(x, key=jax.random.key(0), low=0.1, high=0.3)
+    assert slopes.min() >= 0.1
+    assert slopes.max() <= 0.3
+    np.testing.assert_allclose(slopes.mean(), 0.2, atol=4 * 0.2 / np.sqrt(12 * 10_000))
+    np.testing.assert_allclose(a.rrelu(x, low=0.1, high=0.3), -0.2, rtol=1e-6)
+    np.testing.assert_array_equal(a.rrelu(-x, key=jax.random.key(0)), -x)

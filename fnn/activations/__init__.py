@@ -5,6 +5,7 @@ gradient, at +-1e4 in float32. A knob is given by `functools.partial(leaky_relu,
 """
 
 from fnn.activations.normalised import glu as glu
+from fnn.activations.normalised import gumbel_softmax as gumbel_softmax
 from fnn.activations.normalised import log_softmax as log_softmax
 from fnn.activations.normalised import softmax as softmax
 from fnn.activations.normalised import softmin as softmin
@@ -20,6 +21,7 @@ from fnn.activations.piecewise import linear as linear
 from fnn.activations.piecewise import prelu as prelu
 from fnn.activations.piecewise import relu as relu
 from fnn.activations.piecewise import relu6 as relu6
+from fnn.activations.piecewise import rrelu as rrelu
 from fnn.activations.piecewise import softshrink as softshrink
 from fnn.activations.piecewise import sparse_plus as sparse_plus
 from fnn.activations.piecewise import sparse_sigmoid as sparse_sigmoid

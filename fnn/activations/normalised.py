@@ -69,3 +69,28 @@ def standardize(x: jax.Array, *, axis: int = -1, eps: float = 1e-5) -> jax.Array
     z = x.astype(wide(x.dtype))
     z = z - jnp.mean(z, axis, keepdims=True)
     return (z * jax.lax.rsqrt(jnp.mean(z**2, axis, keepdims=True) + eps)).astype(x.dtype)
+
+
+def gumbel_softmax(
+    key: jax.Array, x: jax.Array, *, temperature: float | jax.Array = 1.0, axis: int = -1
+) -> jax.Array:
+    r"""A random draw from the classes of `x`, softened so that gradients pass.
+
+    .. math:: y = \operatorname{softmax}((x + g) / \tau), \quad g_i = -\log(-\log u_i)
+
+    Args:
+      key: decides the draw.
+      x: logits.
+      temperature: tau > 0; near 0 the draw is one-hot, and its argmax is a true draw at any tau.
+      axis: of the classes.
+
+    Source: Jang et al. 2017, eq. 2, https://arxiv.org/abs/1611.01144
+
+    >>> y = gumbel_softmax(jax.random.key(0), jax.numpy.zeros(3))
+    >>> print(y.sum().round(4), int(y.argmax()) in range(3))
+    1.0 True
+    """
+    if isinstance(temperature, int | float) and temperature <= 0:
+        raise ValueError(f"gumbel_softmax: temperature must be > 0, got {temperature}")
+    noise = jax.random.gumbel(key, x.shape, x.dtype)
+    return jax.nn.softmax((x + noise) / temperature, axis=axis)

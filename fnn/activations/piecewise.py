@@ -140,3 +140,26 @@ def sparse_sigmoid(x: jax.Array) -> jax.Array:
     [0.  0.5 1. ]
     """
     return jax.nn.sparse_sigmoid(x)
+
+
+def rrelu(
+    x: jax.Array, *, key: jax.Array | None = None, low: float = 1 / 8, high: float = 1 / 3
+) -> jax.Array:
+    """`leaky_relu` whose slope is drawn anew for each number, uniform in [low, high).
+
+    Args:
+      x: any array.
+      key: decides the slopes, in training; without one the slope is their mean, as at inference.
+      low: the smallest slope.
+      high: the largest.
+
+    Source: Xu et al. 2015, section 3.4, https://arxiv.org/abs/1505.00853
+
+    >>> print(rrelu(jnp.array([-1.0, 2.0]), low=0.2, high=0.4))
+    [-0.3  2. ]
+    """
+    if not low <= high:
+        raise ValueError(f"rrelu: low must be at most high, got {low} and {high}")
+    if key is None:
+        return leaky_relu(x, slope=(low + high) / 2)
+    return leaky_relu(x, slope=jax.random.uniform(key, x.shape, x.dtype, low, high))

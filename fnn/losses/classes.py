@@ -42,7 +42,7 @@ def cross_entropy(
     _check_share("cross_entropy", "label_smoothing", label_smoothing)
     logits, labels = scores("cross_entropy", logits, labels)
     classes = logits.shape[-1]
-    # one-hot rows serve smoothing and weights alike; in a compiled loop they cost no more
+    # one-hot rows serve smoothing and weights alike; for few classes they are as fast as a gather
     truth = jax.nn.one_hot(labels, classes, dtype=logits.dtype)
     weights = truth
     if label_smoothing:
