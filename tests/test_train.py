@@ -397,3 +397,24 @@ def test_lanes_on_two_devices_are_the_runs_one_by_one():
         check=False,
     )
     assert done.stdout.strip() == "equal", done.stderr[-2000:]
+
+
+def test_the_progress_bar_is_quiet_away_from_a_terminal_and_there_when_asked_for(line, capsys):
+    arguments = {"loss": square, "optimizer": fnn.optim.sgd(0.01), "key": jax.random.key(0)}
+    fit(neuron(), *line, epochs=3, **arguments)
+    assert capsys.readouterr() == ("", "")
+    fit(neuron(), *line, epochs=3, progress=True, **arguments)
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "training" in shown.err
+
+
+def test_data_frames_and_lists_train_as_arrays_do(line):
+    pandas = pytest.importorskip("pandas")
+    x, y = line
+    frames = pandas.DataFrame(x, columns=["a", "b"]), pandas.DataFrame(y)
+    trained = [
+        bad_fit(line, x=x_any, y=y_any).last.params
+        for x_any, y_any in ((x, y), frames, (x.tolist(), y.tolist()))
+    ]
+    chex.assert_trees_all_equal(*trained)

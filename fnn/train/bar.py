@@ -14,7 +14,8 @@ def progress_bar(title: str, total: int, *, show: bool | None = None) -> Iterato
     Args:
       title: what is going on.
       total: the number at which the bar is full.
-      show: True or False; None shows it if stderr is a terminal and `rich` is installed.
+      show: True shows it wherever stderr goes, False nowhere; None shows it if stderr is a terminal
+        and `rich` is installed.
 
     Raises:
       ImportError: if `show` is True and `rich` is missing.
@@ -22,6 +23,7 @@ def progress_bar(title: str, total: int, *, show: bool | None = None) -> Iterato
     >>> with progress_bar("training", 10, show=False) as report:
     ...     report(5, "loss 0.1")
     """
+    asked_for = show is True
     if show is None:
         show = sys.stderr.isatty() and _has_rich()
     if not show:
@@ -39,7 +41,8 @@ def progress_bar(title: str, total: int, *, show: bool | None = None) -> Iterato
         TimeRemainingColumn(),
         TextColumn("{task.fields[text]}"),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True, force_terminal=asked_for or None)
+    with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(title, total=total, text="")
         yield lambda done, text: bar.update(task, completed=done, text=text)
 
