@@ -80,6 +80,20 @@ def test_a_run_in_chunks_is_the_run_in_one_piece(line):
     chex.assert_trees_all_equal(whole._replace(key=0), parts._replace(key=0))
 
 
+def test_a_run_refuses_targets_of_another_length(line):
+    x, y = line
+    with pytest.raises(ValueError, match="run: the numbers of examples differ: x has 50, y has 49"):
+        run(
+            jax.random.key(0),
+            neuron(),
+            x,
+            y[:49],
+            loss=square,
+            optimizer=fnn.optim.sgd(0.1),
+            steps=3,
+        )
+
+
 def test_run_and_fit_walk_the_same_path(line):
     arguments = {"loss": square, "optimizer": fnn.optim.adam(0.05), "steps": 40, "batch_size": 8}
     pure, trace = jax.jit(lambda k: run(k, neuron(), *line, checks=4, **arguments))(

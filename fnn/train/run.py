@@ -10,7 +10,7 @@ from jax import lax
 
 from fnn import random
 from fnn.core import Layer, key_for
-from fnn.data import take
+from fnn.data import arrays, take
 from fnn.optim.base import Optimizer
 from fnn.train.step import Loss, Step, TrainState, init, make_step
 
@@ -73,7 +73,7 @@ def run(
     >>> jax.vmap(final_loss)(jnp.array([0.001, 0.01, 0.1])).shape
     (3,)
     """
-    n = examples(x)
+    n = arrays.examples("run", x, y)  # of y too: a gather would repeat its last row in silence
     check_budget(steps, batch_size, n)
     if not 1 <= checks <= steps:
         raise ValueError(f"run: checks must be from 1 to steps = {steps}, got {checks}")
