@@ -49,6 +49,13 @@ def check_key(key: Any, where: str) -> jax.Array | None:
     )
 
 
+def check_given_key(key: Any, where: str) -> jax.Array:
+    """`check_key` where None will not do either."""
+    if check_key(key, where) is None:
+        raise TypeError(f"{where}: key must be one PRNG key such as jax.random.key(0), got None")
+    return key
+
+
 def need_key(key: jax.Array | None, where: str) -> jax.Array:
     """`key`, or a `ValueError` that says what to do where a random layer was given none."""
     if key is None:

@@ -24,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fnn import random
-from fnn.checks import check_given, check_key, check_no_list, check_tree
+from fnn.checks import check_given, check_given_key, check_key, check_no_list, check_tree
 from fnn.show import call, spec_text, value_text
 
 Params = Any
@@ -116,11 +116,7 @@ def _held_init(init: InitFn, name: str) -> InitFn:
 
     @functools.wraps(init)
     def held(key, x, /):
-        if key is None:
-            raise TypeError(
-                f"{name}.init: key must be one PRNG key such as jax.random.key(0), got None"
-            )
-        check_key(key, f"{name}.init")
+        check_given_key(key, f"{name}.init")
         variables = init(key, spec(x, f"{name}.init"))
         if not (isinstance(variables, tuple) and len(variables) == 2):
             raise TypeError(

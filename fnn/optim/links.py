@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from fnn.core import check_key
+from fnn.checks import check_given_key
 from fnn.optim.base import Optimizer, advance, each, kept_by, need_params
 from fnn.optim.hypers import Hyper, HyperLeaf, Hypers, Schedule
 from fnn.trees import norm
@@ -251,8 +251,7 @@ def add_noise(eta: Hyper = 0.01, *, gamma: Hyper = 0.55, key: jax.Array) -> Opti
     1.0
     """
     hypers = Hypers("add_noise", eta=eta, gamma=gamma)
-    if check_key(key, "add_noise") is None:
-        raise TypeError("add_noise: key must be one PRNG key such as jax.random.key(0), got None")
+    check_given_key(key, "add_noise")
 
     def init(params):
         # a copy, because the state may be donated

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from fnn.checks import check_key
+from fnn.checks import check_given_key
 from fnn.core import Layer
 from fnn.data import as_arrays
 from fnn.optim.base import Optimizer
@@ -118,8 +118,8 @@ def fit(
     check_parts("fit", net, loss, optimizer)
     check_metrics("fit", metrics)
     check_number("fit", "epochs", epochs)
-    if start is None and check_key(key, "fit") is None:
-        raise TypeError("fit: key must be one PRNG key such as jax.random.key(0), got None")
+    if start is None:
+        check_given_key(key, "fit")
     if start is not None and not isinstance(start, TrainState):
         got = type(start).__name__
         raise TypeError(f"fit: start must be a TrainState, such as another fit's last, got {got}")

@@ -12,6 +12,7 @@ def time(count: Any) -> jax.Array:
 
 
 def cosine(start: Any, end: Any, fraction: jax.Array) -> jax.Array:
+    """Half a cosine wave from start, at fraction 0, to end, at 1 and beyond."""
     return end + (start - end) * 0.5 * (1 + jnp.cos(jnp.pi * jnp.clip(fraction, 0, 1)))
 
 
@@ -21,6 +22,7 @@ def known(*numbers: Any) -> bool:
 
 
 def positive(owner: str, **numbers: Any) -> None:
+    """Raise a `ValueError` for a number known to be 0 or less."""
     for name, number in numbers.items():
         if known(number) and not number > 0:
             raise ValueError(f"{owner}: {name} must be > 0, got {number}")
