@@ -14,6 +14,7 @@ from fnn import compare as compare
 from fnn import data as data
 from fnn import datasets as datasets
 from fnn import draw as draw
+from fnn import functional as functional
 from fnn import initializers as initializers
 from fnn import layers as layers
 from fnn import losses as losses
