@@ -20,6 +20,9 @@ from fnn.layers import batch_norm, dense, dropout, layer_norm
 
 F = jax.ShapeDtypeStruct((4, 3), jnp.float32)
 IMAGE = jax.ShapeDtypeStruct((4, 2, 2, 3), jnp.float32)
+SMALL = jax.ShapeDtypeStruct((2, 4, 5, 3), jnp.float32)
+SEQUENCE = jax.ShapeDtypeStruct((2, 5, 3), jnp.float32)
+VOLUME = jax.ShapeDtypeStruct((2, 2, 3, 2, 2), jnp.float32)
 IDS = jax.ShapeDtypeStruct((4, 3), jnp.int32)
 PAIR = (F, F)
 ANY = "one slope suits any number of features"
@@ -81,6 +84,27 @@ LAYERS = [
     Row("batch_norm bare", lambda: batch_norm(scale=False, offset=False)),
     Row("prelu", lambda: layers.prelu()),
     Row("prelu of one slope", lambda: layers.prelu(per_feature=False), excused={"wrong": ANY}),
+    Row("conv of sequences", lambda: layers.conv(2, (3,), padding="CAUSAL", dilation=2), SEQUENCE),
+    Row("conv", lambda: layers.conv(4, 3, stride=2), SMALL),
+    Row("conv in groups", lambda: layers.conv(6, (2, 3), groups=3, padding="VALID"), SMALL),
+    Row("conv of volumes", lambda: layers.conv(2, 2, padding=1, bias=False), VOLUME),
+    Row("conv by mirrors", lambda: layers.conv(2, 3, padding="REFLECT"), SMALL),
+    Row("depthwise_conv", lambda: layers.depthwise_conv(3, multiplier=2), SMALL),
+    Row("separable_conv", lambda: layers.separable_conv(5, 3, stride=(2, 1)), SMALL),
+    Row("conv_transpose", lambda: layers.conv_transpose(2, 3, stride=2), SMALL),
+    Row("conv_transpose in groups", lambda: layers.conv_transpose(6, 2, groups=3), SEQUENCE),
+    Row("max_pool", lambda: layers.max_pool(2), SMALL),
+    Row("avg_pool", lambda: layers.avg_pool(3, stride=2, padding="SAME"), SMALL),
+    Row("avg_pool of zeros", lambda: layers.avg_pool(2, padding=1, count_padding=True), SMALL),
+    Row("global_avg_pool", lambda: layers.global_avg_pool(), SMALL),
+    Row("global_max_pool", lambda: layers.global_max_pool(), SEQUENCE),
+    Row("adaptive_avg_pool", lambda: layers.adaptive_avg_pool((3, 2)), SMALL),
+    Row("adaptive_max_pool", lambda: layers.adaptive_max_pool(3), SMALL),
+    Row("upsample", lambda: layers.upsample(2), SMALL),
+    Row("upsample linearly", lambda: layers.upsample((2, 3), method="linear"), SMALL),
+    Row("pixel_shuffle", lambda: layers.pixel_shuffle(3), SEQUENCE),
+    Row("pixel_unshuffle", lambda: layers.pixel_unshuffle((2, 1)), SMALL),
+    Row("patches", lambda: layers.patches(2), IMAGE),
     Row("serial", lambda: serial(dense(4), jax.nn.tanh, head=dense(2))),
     Row("serial of nothing", lambda: serial()),
     Row("serial of a partial", lambda: serial(functools.partial(jax.nn.leaky_relu, **SLOPE))),
