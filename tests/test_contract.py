@@ -73,6 +73,7 @@ LAYERS = [
     Row("dense on images", lambda: dense(2, bias=False, w_init=initializers.he_uniform), IMAGE),
     Row("bias", lambda: layers.bias(b_init=initializers.normal(0.1))),
     Row("embed", lambda: layers.embed(5, 2), IDS, wrong=F),
+    Row("embed that attends", lambda: layers.embed(5, 3, attend=True)),
     Row("flatten", lambda: layers.flatten(), IMAGE),
     Row("reshape", lambda: layers.reshape(3, -1), IMAGE),
     Row("dropout", lambda: dropout(0.5)),
