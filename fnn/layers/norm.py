@@ -1,18 +1,21 @@
-"""Normalisation layers: they shift and rescale features and leave every shape alone."""
+"""Normalisation of each example by itself: the same in training and at inference, of any batch."""
 
 import math
-from collections.abc import Hashable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.core import Tracer
 
-from fnn.checks import check_features, features_of, need
+from fnn.checks import check_count, features_of
 from fnn.core import Layer, Variables
+from fnn.layers.moments import affine, affine_params, check_eps, standardised, trailing
+from fnn.show import spec_text
 from fnn.trees import wide
 
 
-def layer_norm(*, eps: float = 1e-5, scale: bool = True, offset: bool = True) -> Layer:
+def layer_norm(
+    *, eps: float | jax.Array = 1e-5, axes: int = 1, scale: bool = True, offset: bool = True
+) -> Layer:
     r"""Give each feature vector mean 0 and variance 1, then scale and shift it.
 
     .. math:: y_i = g_i \frac{x_i - \mu}{\sqrt{\sigma^2 + \epsilon}} + b_i, \quad
@@ -24,16 +27,20 @@ def layer_norm(*, eps: float = 1e-5, scale: bool = True, offset: bool = True) ->
 
     Args:
       eps: added to the variance, in units of x squared; > 0. PyTorch's default; Flax has 1e-6.
+      axes: over how many of the last axes together, >= 1; PyTorch names their sizes,
+        `normalized_shape`.
       scale: whether to learn g.
       offset: whether to learn b.
 
     Shapes:
       x: (..., features) -> y: (..., features), same dtype.
-      params: {"scale": (features,), "offset": (features,)}, initially 1 and 0, float32 or wider.
+      params: {"scale": (features,), "offset": (features,)}, initially 1 and 0, float32 or wider;
+        with `axes` = 2, say, of the shape of x's last two axes.
       state: {}.
 
     Raises:
-      ValueError: at construction if `eps` is not positive; in apply if x has other features.
+      ValueError: at construction if `eps` or `axes` is not positive; in init if x has fewer axes;
+        in apply if its last axes have other sizes.
       TypeError: if x is no floating array.
 
     Source: Ba et al. 2016, eq. 4, https://arxiv.org/abs/1607.06450
@@ -43,172 +50,193 @@ def layer_norm(*, eps: float = 1e-5, scale: bool = True, offset: bool = True) ->
     >>> print(net.apply(params, state, jnp.array([[3.0, 5.0]]))[0].round(3))
     [[-1.  1.]]
     """
-    _check_eps("layer_norm", eps)
+    check_eps("layer_norm", eps)
+    axes = check_count("layer_norm", "axes", axes)
 
     def init(key, x, /):
         del key
-        return Variables(_affine("layer_norm", x, scale, offset), {})
+        return Variables(affine_params("layer_norm", x, scale, offset, axes), {})
 
     def apply(params, state, x, /, *, key=None, train=False):
         del key, train
-        features_of(x, "layer_norm")
-        z = x.astype(wide(x.dtype))
-        mean, var = moments(z, (-1,))
-        z = (z - mean) * jax.lax.rsqrt(var + eps)
-        return _transform("layer_norm", params, z, scale, offset).astype(x.dtype), state
+        trailing("layer_norm", x, axes)
+        z = standardised(x.astype(wide(x.dtype)), range(-axes, 0), eps)
+        return affine("layer_norm", params, z, scale, offset).astype(x.dtype), state
 
-    config = {"eps": eps, "scale": scale, "offset": offset}
+    config = {"eps": eps, "axes": axes, "scale": scale, "offset": offset}
     return Layer(init, apply, name="layer_norm", config=config, made_by=layer_norm)
 
 
-def batch_norm(
-    *,
-    decay: float | jax.Array = 0.9,
-    eps: float = 1e-5,
-    scale: bool = True,
-    offset: bool = True,
-    unbiased: bool = True,
-    axis_name: Hashable | None = None,
-) -> Layer:
-    r"""Give each feature mean 0 and variance 1 over the batch, then scale and shift it.
+def rms_norm(*, eps: float | jax.Array = 1e-6, axes: int = 1, scale: bool = True) -> Layer:
+    r"""Give each feature vector a root mean square of 1, then scale it: layer norm without a mean.
 
-    .. math:: y_i = g_i \frac{x_i - \mu_i}{\sqrt{\sigma_i^2 + \epsilon}} + b_i
+    .. math:: y_i = g_i \frac{x_i}{\sqrt{\operatorname{mean}_j x_j^2 + \epsilon}}
 
-    Where `train=True`, mu and sigma squared are the mean and (biased) variance of this batch, over
-    all axes but the last, and the running averages move:
-
-    .. math:: r \leftarrow d \, r + (1 - d) \, s
-
-    At inference mu and sigma squared are the running averages, so that an example's output does not
-    depend on its companions. The statistics are taken in float32 or wider.
+    The mean is taken in float32 or wider, and g is multiplied in before y is rounded to x's dtype.
 
     Args:
-      decay: d, the weight of the old average, in [0, 1]; may be traced. PyTorch's `momentum` is
-        1 - d.
-      eps: added to the variance, in units of x squared; > 0.
+      eps: added to the mean square, in units of x squared; > 0. Flax's default; PyTorch takes the
+        machine epsilon of x's dtype, 1.2e-7 in float32.
+      axes: over how many of the last axes together, >= 1.
       scale: whether to learn g.
-      offset: whether to learn b.
-      unbiased: whether the variance that enters the running average is the unbiased one, n / (n-1)
-        times the batch's, as in the paper and PyTorch; Flax, Haiku and Keras keep the biased one.
-      axis_name: an axis of `vmap`, `pmap` or `shard_map` over which the batch is spread; its
-        members share their statistics.
 
     Shapes:
-      x: (batch, ..., features) -> y: the same, same dtype.
-      params: {"scale": (features,), "offset": (features,)}, initially 1 and 0, float32 or wider.
-      state: {"mean": (features,), "var": (features,)}, initially 0 and 1, float32 or wider.
+      x: (..., features) -> y: (..., features), same dtype.
+      params: {"scale": (features,)}, initially 1, float32 or wider; with `axes` = 2, say, of the
+        shape of x's last two axes.
+      state: {}.
 
     Raises:
-      ValueError: at construction if `eps` or `decay` is out of range; in apply if x has other
-        features, or if `train=True` and there is one value per feature: its variance says nothing.
+      ValueError: at construction if `eps` or `axes` is not positive; in init if x has fewer axes;
+        in apply if its last axes have other sizes.
       TypeError: if x is no floating array.
 
-    Source: Ioffe & Szegedy 2015, algorithms 1 and 2, https://arxiv.org/abs/1502.03167
+    Source: Zhang & Sennrich 2019, eq. 4, https://arxiv.org/abs/1910.07467 (without eps)
 
-    >>> net = batch_norm()
-    >>> x = jnp.array([[3.0], [5.0]])
-    >>> params, state = net.init(jax.random.key(0), x)
-    >>> y, state = net.apply(params, state, x, train=True)
-    >>> print(y.round(3).T, state["mean"].round(3), state["var"].round(3))
-    [[-1.  1.]] [0.4] [1.1]
+    >>> net = rms_norm()
+    >>> params, state = net.init(jax.random.key(0), jnp.ones((1, 4)))
+    >>> print(net.apply(params, state, jnp.array([[0.0, 6.0, 0.0, 0.0]]))[0].round(3))
+    [[0. 2. 0. 0.]]
     """
-    _check_eps("batch_norm", eps)
-    if not isinstance(decay, Tracer) and not 0 <= decay <= 1:
-        raise ValueError(
-            f"batch_norm: decay is the weight of the old average, in [0, 1], got {decay}"
-        )
+    check_eps("rms_norm", eps)
+    axes = check_count("rms_norm", "axes", axes)
 
     def init(key, x, /):
         del key
-        params = _affine("batch_norm", x, scale, offset)
-        features, dtype = x.shape[-1:], wide(x.dtype)
-        return Variables(
-            params, {"mean": jnp.zeros(features, dtype), "var": jnp.ones(features, dtype)}
-        )
+        return Variables(affine_params("rms_norm", x, scale, False, axes), {})
 
     def apply(params, state, x, /, *, key=None, train=False):
-        del key
-        running = [need(state, name, where="batch_norm", kind="state") for name in ("mean", "var")]
-        check_features(x, running[0].shape[0], "batch_norm")
+        del key, train
+        trailing("rms_norm", x, axes)
         z = x.astype(wide(x.dtype))
-        if train:
-            mean, var = moments(z, tuple(range(z.ndim - 1)), axis_name)
-            n = _per_feature(x, axis_name)
-            entering = var * (n / (n - 1)) if unbiased else var
-            state = {
-                "mean": _moved(running[0], mean, decay),
-                "var": _moved(running[1], entering, decay),
-            }
-        else:
-            mean, var = (average.astype(z.dtype) for average in running)
-        z = (z - mean) * jax.lax.rsqrt(var + eps)
-        return _transform("batch_norm", params, z, scale, offset).astype(x.dtype), state
+        square = jnp.mean(jnp.square(z), axis=tuple(range(-axes, 0)), keepdims=True)
+        z = z * jax.lax.rsqrt(square + eps)
+        return affine("rms_norm", params, z, scale, False).astype(x.dtype), state
 
-    config = {
-        "decay": decay,
-        "eps": eps,
-        "scale": scale,
-        "offset": offset,
-        "unbiased": unbiased,
-        "axis_name": axis_name,
-    }
-    return Layer(init, apply, name="batch_norm", config=config, made_by=batch_norm)
+    config = {"eps": eps, "axes": axes, "scale": scale}
+    return Layer(init, apply, name="rms_norm", config=config, made_by=rms_norm)
 
 
-def moments(
-    x: jax.Array, axes: Sequence[int], axis_name: Hashable | None = None
-) -> tuple[jax.Array, jax.Array]:
-    """Mean and biased variance over `axes`, which stay as size 1, and over a mapped axis if named.
+def group_norm(
+    groups: int, *, eps: float | jax.Array = 1e-5, scale: bool = True, offset: bool = True
+) -> Layer:
+    r"""Give each group of features mean 0 and variance 1 within each example, then scale and shift.
 
-    >>> mean, var = moments(jnp.array([[1e4, 1e4 + 2]]), (-1,))
-    >>> mean.item(), var.item()
-    (10001.0, 1.0)
+    .. math:: y_i = g_i \frac{x_i - \mu_{S(i)}}{\sqrt{\sigma_{S(i)}^2 + \epsilon}} + b_i
+
+    S(i) is the group of feature i: features / groups neighbours, at all places of the example.
+    The statistics are taken in float32 or wider.
+
+    Args:
+      groups: how many, >= 1; must divide the features. The paper takes 32; 1 is layer norm over
+        places and features together (with g and b for each feature only).
+      eps: added to the variance, in units of x squared; > 0. PyTorch's default; Flax has 1e-6.
+      scale: whether to learn g.
+      offset: whether to learn b.
+
+    Shapes:
+      x: (batch, *space, features) -> y: the same, same dtype; `space` may be nothing.
+      params: {"scale": (features,), "offset": (features,)}, initially 1 and 0, float32 or wider.
+      state: {}.
+
+    Raises:
+      ValueError: at construction if `eps` or `groups` is not positive; in init and apply if groups
+        do not divide the features, if x has no batch axis, or if a group is a single value, whose
+        variance says nothing; in apply if x has other features.
+      TypeError: if x is no floating array.
+
+    Source: Wu & He 2018, eq. 1 and 7, https://arxiv.org/abs/1803.08494
+
+    >>> net = group_norm(2)
+    >>> params, state = net.init(jax.random.key(0), jnp.ones((1, 4)))
+    >>> print(net.apply(params, state, jnp.array([[3.0, 5.0, -8.0, -6.0]]))[0].round(3))
+    [[-1.  1. -1.  1.]]
     """
+    check_eps("group_norm", eps)
+    groups = check_count("group_norm", "groups", groups)
 
-    def average(a):
-        a = jnp.mean(a, axis=tuple(axes), keepdims=True)
-        return a if axis_name is None else jax.lax.pmean(a, axis_name)
+    def init(key, x, /):
+        del key
+        _check_group("group_norm", x, groups)
+        return Variables(affine_params("group_norm", x, scale, offset), {})
 
-    mean = average(x)
-    return mean, average(jnp.square(x - mean))
+    def apply(params, state, x, /, *, key=None, train=False):
+        del key, train
+        _check_group("group_norm", x, groups)
+        z = x.astype(wide(x.dtype)).reshape(*x.shape[:-1], groups, -1)
+        z = standardised(z, (*range(1, x.ndim - 1), -1), eps).reshape(x.shape)
+        return affine("group_norm", params, z, scale, offset).astype(x.dtype), state
+
+    config = {"groups": groups, "eps": eps, "scale": scale, "offset": offset}
+    return Layer(init, apply, name="group_norm", config=config, made_by=group_norm)
 
 
-def _per_feature(x: jax.Array, axis_name: Hashable | None) -> int:
-    """How many values of each feature a batch holds, over the members of a mapped axis together."""
-    n = math.prod(x.shape[:-1]) * (1 if axis_name is None else jax.lax.axis_size(axis_name))
-    if n < 2:
+def instance_norm(
+    *, eps: float | jax.Array = 1e-5, scale: bool = True, offset: bool = True
+) -> Layer:
+    r"""Give each feature of each example mean 0 and variance 1 over space, then scale and shift it.
+
+    .. math:: y_{nsi} = g_i \frac{x_{nsi} - \mu_{ni}}{\sqrt{\sigma_{ni}^2 + \epsilon}} + b_i, \quad
+        \mu_{ni} = \operatorname{mean}_s x_{nsi}
+
+    The statistics are taken in float32 or wider, in training and at inference alike.
+
+    Args:
+      eps: added to the variance, in units of x squared; > 0.
+      scale: whether to learn g; PyTorch by default learns neither (`affine=False`).
+      offset: whether to learn b.
+
+    Shapes:
+      x: (batch, *space, features) -> y: the same, same dtype.
+      params: {"scale": (features,), "offset": (features,)}, initially 1 and 0, float32 or wider.
+      state: {}.
+
+    Raises:
+      ValueError: at construction if `eps` is not positive; in init and apply if there is no space
+        or it is one place, whose variance says nothing; in apply if x has other features.
+      TypeError: if x is no floating array.
+
+    Source: Ulyanov et al. 2016, eq. 4, https://arxiv.org/abs/1607.08022
+
+    >>> net = instance_norm()
+    >>> x = jnp.array([[[3.0, -8.0], [5.0, -6.0]]])
+    >>> params, state = net.init(jax.random.key(0), x)
+    >>> print(net.apply(params, state, x)[0].round(3))
+    [[[-1. -1.]
+      [ 1.  1.]]]
+    """
+    check_eps("instance_norm", eps)
+
+    def init(key, x, /):
+        del key
+        _check_group("instance_norm", x, features_of(x, "instance_norm"))
+        return Variables(affine_params("instance_norm", x, scale, offset), {})
+
+    def apply(params, state, x, /, *, key=None, train=False):
+        del key, train
+        _check_group("instance_norm", x, features_of(x, "instance_norm"))
+        z = standardised(x.astype(wide(x.dtype)), range(1, x.ndim - 1), eps)
+        return affine("instance_norm", params, z, scale, offset).astype(x.dtype), state
+
+    config = {"eps": eps, "scale": scale, "offset": offset}
+    return Layer(init, apply, name="instance_norm", config=config, made_by=instance_norm)
+
+
+def _check_group(where: str, x: Any, groups: int) -> None:
+    """Raise a `ValueError` unless each example of x falls into groups of two values or more."""
+    features = features_of(x, where)
+    if len(x.shape) < 2:
         raise ValueError(
-            f"batch_norm: train=True needs at least two values per feature, got x of shape"
-            f" {x.shape}; give x a batch axis with two examples or more, or use layer_norm"
+            f"{where}: x must have a batch axis, got {spec_text(x)};"
+            " give x of shape (batch, *space, features)"
         )
-    return n
-
-
-def _moved(old: jax.Array, new: jax.Array, decay: float | jax.Array) -> jax.Array:
-    new = jax.lax.stop_gradient(new).reshape(old.shape).astype(old.dtype)
-    weight = jnp.asarray(decay, old.dtype)
-    return weight * old + (1 - weight) * new
-
-
-def _affine(where: str, x: jax.Array, scale: bool, offset: bool) -> dict[str, jax.Array]:
-    shape, dtype = (features_of(x, where),), wide(x.dtype)
-    params = {"scale": jnp.ones(shape, dtype)} if scale else {}
-    return {**params, "offset": jnp.zeros(shape, dtype)} if offset else params
-
-
-def _transform(where: str, params, z: jax.Array, scale: bool, offset: bool) -> jax.Array:
-    """g z + b, in the dtype of z, for those of g and b that there are."""
-    if scale:
-        g = need(params, "scale", where=where, kind="params")
-        check_features(z, g.shape[0], where)
-        z = z * g.astype(z.dtype)
-    if offset:
-        b = need(params, "offset", where=where, kind="params")
-        check_features(z, b.shape[0], where)
-        z = z + b.astype(z.dtype)
-    return z
-
-
-def _check_eps(where: str, eps: float) -> None:
-    if not isinstance(eps, Tracer) and not eps > 0:
-        raise ValueError(f"{where}: eps must be > 0, got {eps}")
+    if features % groups:
+        raise ValueError(
+            f"{where}: x has {features} features, which {groups} groups do not divide;"
+            " choose groups that do"
+        )
+    if math.prod(x.shape[1:]) == groups:
+        raise ValueError(
+            f"{where}: x must have two values or more to normalise together, got {spec_text(x)}"
+            f" in {groups} groups of one; give x some space, or use layer_norm"
+        )
