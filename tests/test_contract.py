@@ -78,6 +78,10 @@ LAYERS = [
     Row("reshape", lambda: layers.reshape(3, -1), IMAGE),
     Row("dropout", lambda: dropout(0.5)),
     Row("dropout by jax", lambda: dropout(0.3, bits=jax.random.bits)),
+    Row("spatial_dropout", lambda: layers.spatial_dropout(0.4), SMALL),
+    Row("alpha_dropout", lambda: layers.alpha_dropout(0.3)),
+    Row("stochastic_depth", lambda: residual(serial(dense(3), layers.stochastic_depth(0.5)))),
+    Row("gaussian_noise", lambda: layers.gaussian_noise(0.5)),
     Row("layer_norm", lambda: layer_norm()),
     Row("layer_norm bare", lambda: layer_norm(scale=False, offset=False)),
     Row("layer_norm of two axes", lambda: layer_norm(axes=2), SEQUENCE),
@@ -287,7 +291,7 @@ def test_training_reaches_every_child(case):
     other, _ = case.apply(True, key=jax.random.key(8))
     for path, moved in fnn.trees.paths(after).items():
         assert not jnp.array_equal(moved, fnn.trees.paths(case.state)[path]), f"{path} stands still"
-    if "dropout" in repr(case.net):
+    if any(noise in repr(case.net) for noise in ("dropout", "stochastic_depth", "noise")):
         assert not jnp.array_equal(y, other)
         assert not jnp.array_equal(y, case.apply(False)[0])
     else:

@@ -6,7 +6,11 @@ from fnn.layers.conv import conv as conv
 from fnn.layers.conv import depthwise_conv as depthwise_conv
 from fnn.layers.conv import separable_conv as separable_conv
 from fnn.layers.conv_transpose import conv_transpose as conv_transpose
+from fnn.layers.dropout import alpha_dropout as alpha_dropout
 from fnn.layers.dropout import dropout as dropout
+from fnn.layers.dropout import gaussian_noise as gaussian_noise
+from fnn.layers.dropout import spatial_dropout as spatial_dropout
+from fnn.layers.dropout import stochastic_depth as stochastic_depth
 from fnn.layers.embed import embed as embed
 from fnn.layers.linear import bias as bias
 from fnn.layers.linear import dense as dense
