@@ -71,6 +71,11 @@ class Row:
 LAYERS = [
     Row("dense", lambda: dense(5)),
     Row("dense on images", lambda: dense(2, bias=False, w_init=initializers.he_uniform), IMAGE),
+    Row("dense_general", lambda: layers.dense_general((2, 3))),
+    Row("dense_general of axes", lambda: layers.dense_general(4, axes=2), SMALL),
+    Row("bilinear", lambda: layers.bilinear(4), PAIR),
+    Row("position_embed", lambda: layers.position_embed(5), SEQUENCE),
+    Row("sinusoidal_position", lambda: layers.sinusoidal_position(), SEQUENCE),
     Row("bias", lambda: layers.bias(b_init=initializers.normal(0.1))),
     Row("embed", lambda: layers.embed(5, 2), IDS, wrong=F),
     Row("embed that attends", lambda: layers.embed(5, 3, attend=True)),

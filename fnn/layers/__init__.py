@@ -25,6 +25,10 @@ from fnn.layers.pool import avg_pool as avg_pool
 from fnn.layers.pool import global_avg_pool as global_avg_pool
 from fnn.layers.pool import global_max_pool as global_max_pool
 from fnn.layers.pool import max_pool as max_pool
+from fnn.layers.position import position_embed as position_embed
+from fnn.layers.position import sinusoidal_position as sinusoidal_position
+from fnn.layers.products import bilinear as bilinear
+from fnn.layers.products import dense_general as dense_general
 from fnn.layers.response import local_response_norm as local_response_norm
 from fnn.layers.shape import flatten as flatten
 from fnn.layers.shape import reshape as reshape
