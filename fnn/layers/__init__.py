@@ -1,6 +1,7 @@
 """Layers by family: each a function of its settings that returns a `Layer`."""
 
 from fnn.layers.activation import prelu as prelu
+from fnn.layers.attention import attention as attention
 from fnn.layers.batch_norm import batch_norm as batch_norm
 from fnn.layers.conv import conv as conv
 from fnn.layers.conv import depthwise_conv as depthwise_conv
@@ -29,6 +30,8 @@ from fnn.layers.position import position_embed as position_embed
 from fnn.layers.position import sinusoidal_position as sinusoidal_position
 from fnn.layers.products import bilinear as bilinear
 from fnn.layers.products import dense_general as dense_general
+from fnn.layers.reparam import spectral_norm as spectral_norm
+from fnn.layers.reparam import weight_norm as weight_norm
 from fnn.layers.response import local_response_norm as local_response_norm
 from fnn.layers.shape import flatten as flatten
 from fnn.layers.shape import reshape as reshape
