@@ -239,21 +239,21 @@ IMAGES = jnp.ones((2, 28, 28, 1))
     ("make", "words"),
     [
         (lambda: conv(0, 3), "features must be at least 1"),
-        (lambda: conv(3, 3.0), "kernel must be an int"),
+        (lambda: conv(3, 3.0), "kernel must be an int"),  # pyright: ignore
         (lambda: conv(3, (3, 0)), "each number of kernel must be at least 1"),
         (lambda: conv(3, (3, 3), stride=(1, 1, 1)), "for 2 spatial axes, stride=.* for 3"),
         (lambda: conv(3, (3,), dilation=(1, 1)), "kernel=.* for 1 spatial axes, dilation=.* for 2"),
         (lambda: conv(3, (1, 1, 1, 1)), "1, 2 or 3 spatial axes"),
         (lambda: conv(3, 3, padding="same"), "'SAME', 'VALID', 'CAUSAL'"),
         (lambda: conv(3, 3, padding=-1), "padding must be at least 0"),
-        (lambda: conv(3, 3, padding=((1, 2, 3), 1)), "each pair"),
+        (lambda: conv(3, 3, padding=((1, 2, 3), 1)), "each pair"),  # pyright: ignore
         (lambda: conv(3, 3, groups=2), "features must be divisible by groups, got 3"),
         (lambda: depthwise_conv(3, multiplier=0), "multiplier must be at least 1"),
         (lambda: conv_transpose(3, 3, padding="CAUSAL"), "'SAME', 'VALID', an int"),
         (lambda: conv_transpose(3, 3, output_padding=-1), "output_padding must be at least 0"),
         (lambda: max_pool(2, padding=2), "at most half the window"),
         (lambda: max_pool(2, stride=0), "stride must be at least 1"),
-        (lambda: upsample(2, method="bilinear"), "'nearest', 'linear', 'cubic'"),
+        (lambda: upsample(2, method="bilinear"), "'nearest', 'linear', 'cubic'"),  # pyright: ignore
     ],
 )
 def test_wrong_settings_are_refused_at_construction(make, words):

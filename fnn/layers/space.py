@@ -8,7 +8,7 @@ import jax
 from fnn.checks import check_count, features_of, one_array
 
 Sizes = int | Sequence[int]
-Padding = str | int | Sequence[int] | Sequence[tuple[int, int]]
+Padding = str | int | Sequence[int | tuple[int, int]]
 
 _AXES = {1: "(batch, time, features)", 2: "(batch, height, width, features)"}
 _AXES[3] = "(batch, depth, height, width, features)"
