@@ -65,7 +65,7 @@ def weight_norm(body: Layer | Callable[..., Any], *, names: str = "w") -> Layer:
     def apply(params, state, x, /, *, key=None, train=False):
         check_owners("weight_norm", ("body",), params, state)
         own = params.get("body", {})
-        joined = {path: _joined(path, parts) for path, parts in _named(own, names)}
+        joined = {path: _joined(path, parts) for path, parts in _named(own, names, "gv")}
         y, after = _apply_body(child, trees.replace(own, joined), state, x, key=key, train=train)
         return y, _under("body", after)
 
@@ -143,7 +143,7 @@ def spectral_norm(
     def apply(params, state, x, /, *, key=None, train=False):
         check_owners("spectral_norm", ("body", "singular"), params, state)
         own, singular = params.get("body", {}), state.get("singular", {})
-        vectors, weights = dict(_named(singular, names)), dict(_named(own, names))
+        vectors, weights = dict(_named(singular, names, "uv")), dict(_named(own, names))
         if set(vectors) != set(weights):
             raise ValueError(
                 f"spectral_norm: params hold the weights {', '.join(weights) or 'none'} and state"
@@ -166,13 +166,19 @@ def spectral_norm(
     )
 
 
-def _named(tree: Mapping[str, Any], names: str, before: str = "") -> Iterator[tuple[str, Any]]:
-    """The path and the value, an array or a dict, of each entry that has one of these names."""
+def _named(
+    tree: Mapping[str, Any], names: str, parts: str = "", before: str = ""
+) -> Iterator[tuple[str, Any]]:
+    """The path and the value of each weight with one of these names.
+
+    A weight is an array, or the dict of what has taken its place, such as g and v.
+    """
     for name, entry in tree.items():
-        if fnmatch.fnmatchcase(name, names):
+        deeper = isinstance(entry, Mapping) and set(entry) != set(parts)
+        if deeper:
+            yield from _named(entry, names, parts, f"{before}{name}/")
+        elif fnmatch.fnmatchcase(name, names):
             yield before + name, entry
-        elif isinstance(entry, Mapping):
-            yield from _named(entry, names, f"{before}{name}/")
 
 
 def _matrices(where: str, params: Mapping[str, Any], names: str) -> dict[str, jax.Array]:
@@ -228,11 +234,13 @@ def _lengths(v: jax.Array) -> jax.Array:
 def _iterated(w: jax.Array, u: jax.Array, steps: int, eps: float) -> dict[str, jax.Array]:
     """Both singular vectors after so many power iterations from u, without a gradient."""
     w, u = jax.lax.stop_gradient((_matrix(w, u.dtype), u))
-    v = u
-    for _ in range(steps):
-        v = _unit(w @ u, eps)
-        u = _unit(v @ w, eps)
-    return {"u": u, "v": v}
+
+    def iterate(_, vectors):
+        v = _unit(w @ vectors["u"], eps)
+        return {"u": _unit(v @ w, eps), "v": v}
+
+    start = {"u": u, "v": jnp.zeros(w.shape[:1], u.dtype)}
+    return jax.lax.fori_loop(0, steps, iterate, start)
 
 
 def _sigma(w: jax.Array, u: jax.Array, v: jax.Array) -> jax.Array:
