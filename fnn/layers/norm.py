@@ -163,8 +163,9 @@ def group_norm(
     def apply(params, state, x, /, *, key=None, train=False):
         del key, train
         _check_group("group_norm", x, groups)
-        z = x.astype(wide(x.dtype)).reshape(*x.shape[:-1], groups, -1)
-        z = standardised(z, (*range(1, x.ndim - 1), -1), eps).reshape(x.shape)
+        z = x.astype(wide(x.dtype))
+        z = z - _group_means(z, groups)
+        z = z * jax.lax.rsqrt(_group_means(jnp.square(z), groups) + eps)
         return affine("group_norm", params, z, scale, offset).astype(x.dtype), state
 
     config = {"groups": groups, "eps": eps, "scale": scale, "offset": offset}
@@ -220,6 +221,17 @@ def instance_norm(
 
     config = {"eps": eps, "scale": scale, "offset": offset}
     return Layer(init, apply, name="instance_norm", config=config, made_by=instance_norm)
+
+
+def _group_means(z: jax.Array, groups: int) -> jax.Array:
+    """The mean over all places and each group, given to every feature: (batch, *ones, features).
+
+    Places first: to split the features of the whole z would cost twice the time on a CPU.
+    """
+    features = jnp.mean(z, axis=tuple(range(1, z.ndim - 1)), keepdims=True)
+    split = features.reshape(*features.shape[:-1], groups, -1)
+    means = jnp.mean(split, axis=-1, keepdims=True)
+    return jnp.broadcast_to(means, split.shape).reshape(features.shape)
 
 
 def _check_group(where: str, x: Any, groups: int) -> None:
