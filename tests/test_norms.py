@@ -1,7 +1,10 @@
 """Normalisation, of values and of weights: PyTorch's numbers, invariances, hard cases, mistakes."""
 
 import functools
+import os
 import pathlib
+import subprocess
+import sys
 
 import chex
 import jax
@@ -253,6 +256,40 @@ def test_integers_are_refused_by_name():
     for make in (layer_norm, rms_norm, functools.partial(group_norm, 2), instance_norm):
         with pytest.raises(TypeError, match=f"{make().name}: x must be floating point"):
             make().init(jax.random.key(0), X.astype(int))
+
+
+DEVICES = """
+import jax, jax.numpy as jnp, numpy as np
+from jax.sharding import AxisType, PartitionSpec as P
+from fnn.layers import batch_norm
+
+assert len(jax.devices()) == 2
+mesh = jax.make_mesh((2,), ("batch",), axis_types=(AxisType.Auto,))
+net, whole = batch_norm(axis_name="batch"), batch_norm()
+x = jax.random.normal(jax.random.key(0), (8, 3)) * jnp.arange(1.0, 9)[:, None]
+params, state = net.init(jax.random.key(0), x)
+spread = jax.shard_map(
+    lambda p, s, x: net.apply(p, s, x, train=True),
+    mesh=mesh, in_specs=(P(), P(), P("batch")), out_specs=(P("batch"), P()),
+)
+
+def answers(apply):
+    def loss(p, x):
+        y, after = apply(p, state, x)
+        return jnp.sin(y).sum(), (y, after)
+    return jax.jit(jax.grad(loss, (0, 1), has_aux=True))(params, x)
+
+together = answers(lambda p, s, x: whole.apply(p, s, x, train=True))
+jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), answers(spread), together
+)
+"""
+
+
+def test_batch_norm_spread_over_devices_is_batch_norm_of_the_whole_batch():
+    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"}
+    root = pathlib.Path(__file__).parents[1]
+    subprocess.run([sys.executable, "-c", DEVICES], check=True, cwd=root, env=os.environ | flags)
 
 
 # --- weights in another form ---

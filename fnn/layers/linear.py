@@ -21,6 +21,7 @@ def dense(
     .. math:: y_j = \sum_i x_i \, w_{ij} + b_j
 
     Fully connected: each of the `features` neurons has one synapse, one weight, for every input.
+    For sums over several axes, or several axes of features, there is `dense_general`.
 
     Args:
       features: how many neurons, >= 1: the size of the output's last axis.
