@@ -16,6 +16,7 @@ from fnn import datasets as datasets
 from fnn import draw as draw
 from fnn import functional as functional
 from fnn import initializers as initializers
+from fnn import inspect as inspect
 from fnn import layers as layers
 from fnn import losses as losses
 from fnn import metrics as metrics

@@ -150,7 +150,9 @@ def _held_apply(apply: ApplyFn, name: str) -> ApplyFn:
         check_given(params, where=name, kind="params")
         check_given(state, where=name, kind="state")
         check_no_list(x, name)
-        out = apply(params, state, as_jax(x), key=check_key(key, name), train=train)
+        watch = getattr(type(params), "_fnn_watch", None)  # an onlooker: fnn.inspect's params only
+        run = apply if watch is None else watch(params, apply)
+        out = run(params, state, as_jax(x), key=check_key(key, name), train=train)
         if not (isinstance(out, tuple) and len(out) == 2):
             raise TypeError(f"{name}: apply must return (y, state), got {type(out).__name__}")
         if out[1] is not state:

@@ -101,7 +101,9 @@ def _replace_one(tree: Tree, names: Sequence[str], value: Any, path: str) -> Tre
     if not isinstance(tree, Mapping) or names[0] not in tree:
         there = ", ".join(tree) if isinstance(tree, Mapping) else "a leaf"
         raise KeyError(f"replace: no {path!r}: at {names[0]!r} there is {there}")
-    return {**tree, names[0]: _replace_one(tree[names[0]], names[1:], value, path)}
+    entries = {**tree, names[0]: _replace_one(tree[names[0]], names[1:], value, path)}
+    like = getattr(type(tree), "_fnn_like", None)  # params under fnn.inspect's eyes stay so
+    return entries if like is None else like(tree, entries)
 
 
 def count(tree: Tree) -> int:
