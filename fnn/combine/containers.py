@@ -1,17 +1,13 @@
-"""Combinators: they make networks out of networks, and are the whole architecture language.
-
-A container names its children (`dense_0, relu_1` by kind and position, or by keyword) and these
-names are the keys of `params` and `state`, the salt of each child's random key, and the path in
-every error. A child that owns nothing leaves no trace in either dict.
-"""
+"""Containers of several layers: one behind the other, around each other, side by side."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 
-from fnn.checks import check_count, check_owners, located
-from fnn.core import Layer, Variables, key_for, lift, out_spec, spec
+from fnn.checks import check_owners, located
+from fnn.combine.children import apply_child, check_function, name_children, put
+from fnn.core import Layer, Variables, key_for, lift, out_spec
 from fnn.show import spec_text
 
 
@@ -125,133 +121,6 @@ def parallel(combine: Callable[..., Any], /, **branches: Layer | Callable[..., A
         return combine(*outputs.values())
 
     return _side_by_side("parallel", children, merge, {"combine": combine}, parallel)
-
-
-def shared(body: Layer | Callable[..., Any], n: int) -> Layer:
-    r"""Apply one layer n times with one set of parameters.
-
-    .. math:: y = f(f(\dots f(x)))
-
-    State passes from each application to the next; each draws its own randomness.
-
-    Args:
-      body: a layer whose output is shaped like its input.
-      n: how often, >= 1.
-
-    Raises:
-      ValueError: at construction if n is below 1; in init if body gives not what it takes.
-
-    >>> net = shared(lambda x: 2 * x, 3)
-    >>> print(net.apply({}, {}, jax.numpy.ones(1))[0])
-    [8.]
-    """
-    n = check_count("shared", "n", n)
-    child = lift(body, "shared")
-
-    def init(key, x, /):
-        with located("body", child, x):
-            variables = child.init(key_for(key, "body"), x)
-            y = out_spec(child, variables, x)
-        if spec(y) != spec(x):
-            raise ValueError(
-                "shared: body must give what it takes, to be applied again;"
-                f" takes {spec_text(x)}, gives {spec_text(y)}"
-            )
-        return under("body", variables)
-
-    def apply(params, state, x, /, *, key=None, train=False):
-        check_owners("shared", ("body",), params, state)
-        for i in range(n):
-            x, own = apply_child(
-                "body", child, params, state, x, key=key_for(key, str(i)), train=train
-            )
-            state = {"body": own} if own else {}
-        return x, state
-
-    return Layer(
-        init, apply, name="shared", config={"n": n}, children={"body": child}, made_by=shared
-    )
-
-
-def frozen(body: Layer | Callable[..., Any]) -> Layer:
-    """Let no gradient reach the parameters of `body`; the gradient of its input passes.
-
-    Its running averages still move where `train=True`.
-
-    >>> from fnn.layers import dense
-    >>> net = frozen(dense(1))
-    >>> params, state = net.init(jax.random.key(0), jax.numpy.ones((1, 2)))
-    >>> slopes = jax.grad(lambda p: net.apply(p, state, jax.numpy.ones((1, 2)))[0].sum())(params)
-    >>> print(slopes["body"]["b"])
-    [0.]
-    """
-    child = lift(body, "frozen")
-
-    def init(key, x, /):
-        with located("body", child, x):
-            return under("body", child.init(key_for(key, "body"), x))
-
-    def apply(params, state, x, /, *, key=None, train=False):
-        check_owners("frozen", ("body",), params, state)
-        params = jax.lax.stop_gradient(params)
-        y, own = apply_child("body", child, params, state, x, key=key, train=train)
-        return y, {"body": own} if own else {}
-
-    return Layer(init, apply, name="frozen", children={"body": child}, made_by=frozen)
-
-
-def name_children(
-    where: str,
-    layers: tuple[Layer | Callable[..., Any], ...],
-    named: Mapping[str, Layer | Callable[..., Any]],
-) -> dict[str, Layer]:
-    """The children of a container by name, in order: `kind_position`, then the keywords."""
-    lifted = [lift(layer, where) for layer in layers]
-    children = {f"{layer.name}_{i}": layer for i, layer in enumerate(lifted)}
-    for name, layer in named.items():
-        if not name or "/" in name:
-            raise ValueError(f"{where}: a child's name must be a word without slash, got {name!r}")
-        if name in children:
-            raise ValueError(f"{where}: two children are called {name!r}; rename the keyword one")
-        children[name] = lift(layer, where)
-    return children
-
-
-def check_function(where: str, name: str, function: Any, example: str) -> None:
-    """Raise a `TypeError` if the function that a container is built around is none."""
-    if isinstance(function, Layer) or not callable(function):
-        raise TypeError(
-            f"{where}: {name}, the first argument, must be a function such as {example},"
-            f" got {function!r}; give layers by keyword"
-        )
-
-
-def put(tree: dict[str, Any], name: str, own: Mapping[str, Any]) -> None:
-    """Enter a child's variables under its name, unless it owns none."""
-    if own:
-        tree[name] = own
-
-
-def under(name: str, variables: Variables) -> Variables:
-    """The variables of a container whose one child is called `name`."""
-    return Variables(*({name: own} if own else {} for own in variables))
-
-
-def apply_child(
-    name: str,
-    layer: Layer,
-    params: Mapping[str, Any],
-    state: Mapping[str, Any],
-    x: Any,
-    *,
-    key: jax.Array | None,
-    train: bool,
-) -> tuple[Any, Any]:
-    """Apply the child called `name` with its own share of params, state and randomness."""
-    with located(name, layer, x):
-        return layer.apply(
-            params.get(name, {}), state.get(name, {}), x, key=key_for(key, name), train=train
-        )
 
 
 def _side_by_side(
