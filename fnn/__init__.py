@@ -28,6 +28,7 @@ from fnn import train as train
 from fnn import trees as trees
 from fnn.combine import frozen as frozen
 from fnn.combine import parallel as parallel
+from fnn.combine import repeat as repeat
 from fnn.combine import residual as residual
 from fnn.combine import serial as serial
 from fnn.combine import shared as shared

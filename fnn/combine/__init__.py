@@ -13,5 +13,6 @@ from fnn.combine.children import under as under
 from fnn.combine.containers import parallel as parallel
 from fnn.combine.containers import residual as residual
 from fnn.combine.containers import serial as serial
+from fnn.combine.depth import repeat as repeat
 from fnn.combine.depth import shared as shared
 from fnn.combine.gradients import frozen as frozen
