@@ -26,12 +26,15 @@ from fnn import random as random
 from fnn import stop as stop
 from fnn import train as train
 from fnn import trees as trees
+from fnn.combine import Policy as Policy
 from fnn.combine import frozen as frozen
 from fnn.combine import parallel as parallel
+from fnn.combine import remat as remat
 from fnn.combine import repeat as repeat
 from fnn.combine import residual as residual
 from fnn.combine import serial as serial
 from fnn.combine import shared as shared
+from fnn.combine import with_policy as with_policy
 from fnn.compose import compose as compose
 from fnn.core import Layer as Layer
 from fnn.core import Variables as Variables
