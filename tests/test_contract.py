@@ -311,7 +311,7 @@ def test_training_reaches_every_child(case):
     other, _ = case.apply(True, key=jax.random.key(8))
     for path, moved in fnn.trees.paths(after).items():
         assert not jnp.array_equal(moved, fnn.trees.paths(case.state)[path]), f"{path} stands still"
-    if any(noise in repr(case.net) for noise in ("dropout", "rate=", "depth", "noise")):
+    if any(noise in repr(case.net) for noise in ("dropout", "rate=", "stochastic_depth", "noise")):
         assert not jnp.array_equal(y, other)
         assert not jnp.array_equal(y, case.apply(False)[0])
     else:

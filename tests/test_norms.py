@@ -25,7 +25,6 @@ from fnn.layers import (
 )
 
 TORCH = dict(np.load(pathlib.Path(__file__).parent / "data" / "norms_torch.npz"))
-VALID = {"padding": "VALID"}
 
 
 def run(net, x, **apply):
@@ -56,9 +55,9 @@ CASES = {
     "bilinear": lambda: layers.bilinear(3),
     "embed": lambda: layers.embed(6, 3),
     "weight_norm": lambda: weight_norm(dense(3)),
-    "weight_norm of conv": lambda: weight_norm(layers.conv(3, 2, **VALID)),
+    "weight_norm of conv": lambda: weight_norm(layers.conv(3, 2, padding="VALID")),
     "spectral_norm": lambda: spectral_norm(dense(3)),
-    "spectral_norm of conv": lambda: spectral_norm(layers.conv(3, 2, **VALID), steps=2),
+    "spectral_norm of conv": lambda: spectral_norm(layers.conv(3, 2, padding="VALID"), steps=2),
 }
 
 
