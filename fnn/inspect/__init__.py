@@ -1,6 +1,12 @@
 """Seeing a network: what it is made of, what it spends, and how it fares on a batch."""
 
+from fnn.inspect.activations import Activation as Activation
+from fnn.inspect.activations import Activations as Activations
+from fnn.inspect.activations import activations as activations
 from fnn.inspect.flops import Flops as Flops
+from fnn.inspect.gradients import Gradient as Gradient
+from fnn.inspect.gradients import Gradients as Gradients
+from fnn.inspect.gradients import gradients as gradients
 from fnn.inspect.summary import Row as Row
 from fnn.inspect.summary import Summary as Summary
 from fnn.inspect.summary import summary as summary

@@ -47,6 +47,15 @@ def cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
+def cut_start(path: str, limit: int) -> str:
+    """The path, its start left out where it is longer than `limit`.
+
+    >>> cut_start("a/rather/long/path", 12)
+    '...long/path'
+    """
+    return path if len(path) <= limit else "..." + path[3 - limit :]
+
+
 def short(number: float, unit: str = "") -> str:
     """A large number in three or four digits: k, M, G, T are powers of a thousand.
 
@@ -62,8 +71,8 @@ def short(number: float, unit: str = "") -> str:
 
 
 def few(number: float | None, form: str = ".3g") -> str:
-    """A measured number in few digits; nothing for None."""
-    return "" if number is None else f"{number:{form}}"
+    """A measured number in few digits; nothing for None, a dash for what has no bound."""
+    return "" if number is None else "-" if math.isinf(number) else f"{number:{form}}"
 
 
 def share(number: float | None) -> str:
