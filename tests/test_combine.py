@@ -1,13 +1,26 @@
 """Combinators against the mathematics that they stand for, written out by hand."""
 
+import functools
+
 import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fnn import compose, frozen, parallel, residual, serial, shared
-from fnn.core import Layer, Variables
+from fnn import (
+    compose,
+    frozen,
+    initializers,
+    parallel,
+    remat,
+    repeat,
+    residual,
+    serial,
+    shared,
+    trees,
+)
+from fnn.core import Layer, Variables, key_for
 from fnn.layers import batch_norm, dense, dropout
 
 X = jnp.linspace(-1.0, 1.0, 8).reshape(2, 4)
@@ -125,6 +138,176 @@ def test_shared_counts_in_whole_numbers(n, error):
 def test_shared_needs_a_layer_that_gives_what_it_takes(key):
     with pytest.raises(ValueError, match=r"takes float32\[2,4\], gives float32\[2,3\]"):
         shared(dense(3), 2).init(key, X)
+
+
+def block():
+    return residual(serial(dense(4), batch_norm(), dropout(0.3), jax.nn.silu))
+
+
+@pytest.mark.parametrize("how", [{}, {"remat": True}, {"unroll": 2}, {"unroll": 9}], ids=str)
+def test_repeat_is_serial_with_its_variables_stacked(key, how):
+    body = block()
+    loop, chain = repeat(body, 3, **how), serial(**{str(i): body for i in range(3)})
+    (params, state), (links, states) = loop.init(key, X), chain.init(key, X)
+    chex.assert_trees_all_equal(trees.unstack(params["body"]), list(links.values()))
+    chex.assert_trees_all_equal(trees.unstack(state["body"]), list(states.values()))
+
+    def run(net):
+        def loss(params, state, x):
+            y, after = net.apply(params, state, x, key=key, train=True)
+            return jnp.vdot(y, jnp.cos(X)), (y, after)
+
+        return jax.jit(jax.grad(loss, (0, 2), has_aux=True))
+
+    (by_params, by_x), (y, after) = run(loop)(params, state, X)
+    (by_links, wanted_by_x), (wanted, afters) = run(chain)(links, states, X)
+    close = functools.partial(chex.assert_trees_all_close, rtol=1e-5, atol=1e-5)
+    close((y, by_x), (wanted, wanted_by_x))
+    close(trees.unstack(by_params["body"]), list(by_links.values()))
+    close(trees.unstack(after["body"]), list(afters.values()))
+
+
+def test_each_copy_in_a_repeat_is_what_the_body_makes_of_its_key(key):
+    body = serial(dense(4, w_init=initializers.orthogonal()), dense(4))
+    params, _ = repeat(body, 3).init(key, X)
+    for i, copy in enumerate(trees.unstack(params["body"])):
+        own = body.init(key_for(key, str(i)), X).params
+        chex.assert_trees_all_close(copy, own, rtol=1e-5, atol=1e-6)
+    first, second, _ = trees.unstack(params["body"])
+    assert not jnp.allclose(first["dense_1"]["w"], second["dense_1"]["w"])
+
+
+def test_repeat_passes_a_mask_along(key):
+    def masked(f, x):
+        return {**x, "x": jnp.where(x["mask"], f.block(x["x"]), x["x"])}
+
+    net = repeat(compose(masked, block=dense(4)), 2)
+    x = {"x": X, "mask": jnp.array([[True], [False]]), "none": None}
+    params, state = net.init(key, x)
+    y, _ = net.apply(params, state, x)
+    np.testing.assert_array_equal(y["x"][1], X[1])
+    assert jnp.abs(y["x"][0] - X[0]).min() > 0
+    np.testing.assert_array_equal(y["mask"], x["mask"])
+
+
+def test_repeats_nest_and_one_block_can_be_replaced(key):
+    net = repeat(repeat(dense(4), 2), 3)
+    params, _ = net.init(key, X)
+    assert jax.tree.map(jnp.shape, params) == {
+        "body": {"body": {"b": (3, 2, 4), "w": (3, 2, 4, 4)}}
+    }
+    outer = [trees.unstack(inner["body"]) for inner in trees.unstack(params["body"])]
+    outer[1][0] = {"b": jnp.ones(4), "w": jnp.zeros((4, 4))}
+    params = {"body": trees.stack([{"body": trees.stack(inner)} for inner in outer])}
+    y = jnp.ones(4)
+    for link in [outer[1][1], *outer[2]]:
+        y = y @ link["w"] + link["b"]
+    wanted = jnp.broadcast_to(y, X.shape)
+    np.testing.assert_allclose(net.apply(params, {}, X)[0], wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_repeat_traces_its_body_once_however_deep(key):
+    traced = []
+
+    def look(x):
+        traced.append(1)
+        return jnp.sin(x)
+
+    net = repeat(serial(look, dense(4)), 50)
+    params, state = net.init(key, X)
+    traced.clear()
+    net.apply(params, state, X)
+    assert len(traced) == 1
+    net.apply(params, state, X)
+    assert len(traced) == 1, "a second eager call must find the compiled loop"
+
+
+def test_repeat_may_be_built_from_traced_settings(key):
+    def kept(rate):
+        net = repeat(dropout(rate), 2)
+        return (net.apply({}, {}, jnp.ones(2000), key=key, train=True)[0] > 0).mean()
+
+    np.testing.assert_allclose(jax.vmap(kept)(jnp.array([0.0, 0.5])), [1, 0.25], atol=0.03)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "match"),
+    [
+        (lambda: repeat(dense(4), 0), ValueError, "repeat: n must be at least 1, got 0"),
+        (lambda: repeat(dense(4), 2.0), TypeError, "repeat: n must be an int"),
+        (lambda: repeat(dense(4), 2, unroll=0), ValueError, "unroll must be at least 1, got 0"),
+        (lambda: remat(dense(4), policy="dots"), TypeError, "remat: policy must be one of jax.c"),
+    ],
+)
+def test_mistakes_in_building_depth(make, error, match):
+    with pytest.raises(error, match=match):
+        make()
+
+
+def test_repeat_says_where_a_stack_does_not_fit(key):
+    with pytest.raises(ValueError, match=r"takes float32\[2,4\], gives float32\[2,3\]"):
+        repeat(dense(3), 2).init(key, X)
+    net = repeat(serial(dense(4), batch_norm()), 2)
+    params, state = net.init(key, X)
+    three = repeat(net.children["body"], 3)
+    with pytest.raises(ValueError, match=r"repeat: params must hold 3 layers.*'body/batch_norm_1"):
+        three.apply(params, state, X)
+    with pytest.raises(ValueError, match=r"repeat: state must hold 3 layers.*stack"):
+        three.apply(three.init(key, X).params, state, X)
+    with pytest.raises(ValueError, match="x has 3 features, expected 4") as caught:
+        serial(stack=net).apply({"stack": params}, {"stack": state}, X[:, :3])
+    assert any("in layer 'stack/body/dense_0'" in note for note in caught.value.__notes__)
+
+
+@pytest.mark.parametrize("train", [False, True])
+def test_remat_changes_neither_outputs_nor_gradients(key, train):
+    body = block()
+    net = remat(body)
+    params, state = net.init(key, X)
+
+    def run(net, key):
+        def loss(params, state):
+            y, after = net.apply(params, state, X, key=key, train=train)
+            return jnp.vdot(y, jnp.cos(X)), (y, after)
+
+        return jax.jit(jax.grad(loss, has_aux=True))
+
+    slopes, (y, after) = run(net, key)(params, state)
+    plain = run(body, key_for(key, "body"))(params["body"], state["body"])
+    chex.assert_trees_all_close((slopes["body"], (y, after["body"])), plain, rtol=1e-5, atol=1e-6)
+
+
+ROWS = jax.ShapeDtypeStruct((256, 64), jnp.float32)
+DEEP = serial(*[part for _ in range(8) for part in (dense(64), jnp.tanh)])
+ONE = 4 * 256 * 64  # the bytes of one activation
+
+
+def loss_of(net):
+    params, state = jax.eval_shape(net.init, jax.random.key(0), ROWS)
+    return (lambda params, x: net.apply(params, state, x)[0].sum()), params
+
+
+def test_remat_keeps_less_between_the_passes():
+    # What is kept is read off JAX's pullback: XLA's CPU compiler merges the two passes again
+    def kept(wrap):
+        loss, params = loss_of(serial(wrap(DEEP), wrap(DEEP)))
+        pullback = jax.eval_shape(lambda *args: jax.vjp(loss, *args)[1], params, ROWS)
+        return (trees.size_bytes(pullback) - trees.size_bytes(params)) / ONE
+
+    dots = functools.partial(remat, policy=jax.checkpoint_policies.dots_saveable)
+    assert kept(lambda net: net) > 16
+    assert kept(remat) < 2.1  # the input of each
+    assert kept(dots) > 16
+
+
+def test_repeat_with_remat_compiles_to_a_program_that_needs_less_memory():
+    def held(**how):
+        loss, params = loss_of(repeat(DEEP, 8, **how))
+        compiled = jax.jit(jax.grad(loss)).lower(params, ROWS).compile()
+        return compiled.memory_analysis().temp_size_in_bytes / ONE
+
+    assert held() > 8 * 8
+    assert held(remat=True) < 8 + 2 * 8
 
 
 def test_frozen_stops_the_gradient_of_params_and_not_of_x(key):

@@ -41,8 +41,9 @@ def remat(body: Layer | Callable[..., Any], *, policy: Callable[..., bool] | Non
     """Keep nothing of the inside of `body` for the backward pass, but compute it again there.
 
     Outputs and gradients stay the same. Memory falls, by what the body would have kept; time rises,
-    by about one more forward pass of the body. Inside a loop over depth, `repeat(body, n,
-    remat=True)` does the same for every layer and need not guard against merged computations.
+    by about one more forward pass of the body. For many layers of one kind `repeat(body, n,
+    remat=True)` does the same. On CPUs only that one saves memory: outside a loop XLA's compiler
+    for them finds the two computations equal and makes one of them again.
 
     Args:
       body: the layer that is computed twice.
