@@ -17,6 +17,7 @@ from fnn import draw as draw
 from fnn import functional as functional
 from fnn import initializers as initializers
 from fnn import inspect as inspect
+from fnn import interop as interop
 from fnn import layers as layers
 from fnn import losses as losses
 from fnn import metrics as metrics

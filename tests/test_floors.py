@@ -18,7 +18,7 @@ FLOORS = [
     ["datasets"],
     ["layers", "combine", "compose"],
     ["models", "train", "inspect"],
-    ["draw"],
+    ["draw", "interop"],
     ["search", "compare", "diagnose"],
     ["__init__"],  # the face: re-exports only
     ["cli"],
