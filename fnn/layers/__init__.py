@@ -3,6 +3,10 @@
 from fnn.layers.activation import prelu as prelu
 from fnn.layers.attention import attention as attention
 from fnn.layers.batch_norm import batch_norm as batch_norm
+from fnn.layers.cells import Cell as Cell
+from fnn.layers.cells import gru_cell as gru_cell
+from fnn.layers.cells import lstm_cell as lstm_cell
+from fnn.layers.cells import rnn_cell as rnn_cell
 from fnn.layers.conv import conv as conv
 from fnn.layers.conv import depthwise_conv as depthwise_conv
 from fnn.layers.conv import separable_conv as separable_conv
@@ -30,6 +34,8 @@ from fnn.layers.position import position_embed as position_embed
 from fnn.layers.position import sinusoidal_position as sinusoidal_position
 from fnn.layers.products import bilinear as bilinear
 from fnn.layers.products import dense_general as dense_general
+from fnn.layers.recurrent import bidirectional as bidirectional
+from fnn.layers.recurrent import recurrent as recurrent
 from fnn.layers.reparam import spectral_norm as spectral_norm
 from fnn.layers.reparam import weight_norm as weight_norm
 from fnn.layers.response import local_response_norm as local_response_norm
