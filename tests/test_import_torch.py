@@ -130,6 +130,34 @@ def test_gpt_2_gives_its_own_numbers_by_a_function_of_names():
     np.testing.assert_allclose(net.apply(*variables, ids)[0], y, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("guess", [False, True])
+@pytest.mark.parametrize(
+    ("model", "net", "names"),
+    [
+        ("rnn", layers.recurrent(layers.rnn_cell(4)), {"": ""}),
+        (
+            "gru",
+            serial(layers.recurrent(layers.gru_cell(4)), layers.recurrent(layers.gru_cell(4))),
+            {"recurrent_0": "", "recurrent_1": "l1"},
+        ),
+        (
+            "lstm",
+            serial(
+                layers.bidirectional(layers.lstm_cell(4)), layers.bidirectional(layers.lstm_cell(4))
+            ),
+            {"bidirectional_0": "l0", "bidirectional_1": "l1"},
+        ),
+    ],
+)
+def test_recurrent_layers_give_pytorch_s_numbers(model, net, names, guess):
+    weights, x, y = stored(model)
+    x = jnp.asarray(x, jnp.float32)
+    if guess:
+        names = interop.in_order(net, like(net, x), weights)
+    variables = interop.from_torch(net, like(net, x), weights, names)
+    np.testing.assert_allclose(net.apply(*variables, x)[0], y, rtol=1e-5, atol=1e-5)
+
+
 def test_order_is_a_first_guess_that_is_right_for_a_cnn():
     weights, x, _ = stored("cnn")
     variables = like(CNN, jnp.moveaxis(jnp.asarray(x), 1, -1))

@@ -2,6 +2,7 @@
 
 import fnmatch
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -47,7 +48,8 @@ def from_torch(
         "fc1"}. Inside `repeat`, "{}" is the place in depth, {"blocks/body/mlp/up":
         "h.{}.mlp.c_fc"}, or a list has one name for each. A single array may be named as well,
         {"head/w": "lm_head.weight"}, or a pair of its name and a function that turns it:
-        {"attention/q/w": ("c_attn.weight", lambda a: a[:, :64])}.
+        {"attention/q/w": ("c_attn.weight", lambda a: a[:, :64])}. Of a recurrent module of several
+        layers "lstm" is the first and "lstm.l1" the second.
       ignore: shell patterns of arrays in `weights` that are not wanted, such as "*.attn.mask".
         Counts of batches (`num_batches_tracked`) never are.
       keep: shell patterns of arrays that stay as they are in `variables`, such as "head/*".
@@ -79,15 +81,19 @@ def from_torch(
         parts = []
         for slot in slots:
             looked = list(_candidates(slot, names))
-            name, turn = next((one for one in looked if one[0] in source), (None, None))
-            if name is None or turn is None:
+            found = next((one for one in looked if source.keys() >= set(one[0])), None)
+            if found is None:
                 faults.append(f"  {slot} finds none{_looked(looked)}")
                 return like
-            used.add(name)
-            parts.append(turn(source[name], slot.layer, slot.shape))
-            if parts[-1].shape != slot.shape:
-                faults.append(f"  {slot}, but {name}, turned to fit, is {parts[-1].shape}")
+            taken, turn = found
+            used.update(taken)
+            arrays = [source[name] for name in taken]
+            part = turn(arrays[0] if len(taken) == 1 else np.stack(arrays), slot.layer, slot.shape)
+            if part.shape != slot.shape:
+                both = " and ".join(taken)
+                faults.append(f"  {slot}, but {both}, turned to fit, is {part.shape}")
                 return like
+            parts.append(part)
         return jnp.asarray(np.reshape(parts, like.shape), like.dtype)
 
     filled = Variables(*(trees.map_with_path(fill, tree) for tree in variables))
@@ -125,7 +131,7 @@ def _slots(path: str, shape: Sequence[int], owners: Sequence[Any]) -> Iterator[_
         yield _Slot(path, owner, layer, place, number, tuple(shape[loops:]))
 
 
-def _candidates(slot: _Slot, names: Names) -> Iterator[tuple[str, Turn]]:
+def _candidates(slot: _Slot, names: Names) -> Iterator[tuple[tuple[str, ...], Turn]]:
     """The names under which a slot's array may be, with the turn that each needs."""
     words = slot.path.split("/")
     owner = len(slot.owner.split("/")) if slot.owner else 0
@@ -135,13 +141,17 @@ def _candidates(slot: _Slot, names: Names) -> Iterator[tuple[str, Turn]]:
         part = "/".join(words[cut:])
         if isinstance(given, tuple):
             name, turn = given
-            yield name.format(*slot.place), lambda a, layer, shape, turn=turn: np.asarray(turn(a))
+            yield (
+                (name.format(*slot.place),),
+                lambda a, layer, shape, turn=turn: np.asarray(turn(a)),
+            )
         elif given is not None and not part:
             turns = [rule.turn for rule in rules(slot.layer, whole)]
-            yield given, turns[0] if turns else lambda a, layer, shape: a
+            yield (given,), turns[0] if turns else lambda a, layer, shape: a
         elif given is not None:
             for rule in rules(slot.layer, part):
-                yield f"{given}.{rule.name}" if given else rule.name, rule.turn
+                for full in rule.under(given):
+                    yield full, rule.turn
 
 
 def _given(names: Names, path: str, slot: _Slot) -> Any:
@@ -152,10 +162,10 @@ def _given(names: Names, path: str, slot: _Slot) -> Any:
     return given.format(*slot.place) if isinstance(given, str) else given
 
 
-def _looked(candidates: Sequence[tuple[str, Turn]]) -> str:
+def _looked(candidates: Sequence[tuple[tuple[str, ...], Turn]]) -> str:
     if not candidates:
         return "; names has no module for it"
-    return f"; looked for {', '.join(name for name, _ in candidates)}"
+    return f"; looked for {', or '.join(' and '.join(names) for names, _ in candidates)}"
 
 
 def in_order(
@@ -219,6 +229,8 @@ def _modules(source: Mapping[str, Any]) -> dict[str, list[str]]:
         outer = module.removesuffix(".out_proj").removesuffix("out_proj")
         if "in_proj_weight" in found.get(outer, ()):
             module = outer  # a part of MultiheadAttention
+        if layer := re.search(r"_(l\d+)(_reverse)?$", array):
+            module = f"{module}.{layer[1]}".removeprefix(".")  # a layer of a recurrent module
         found.setdefault(module, []).append(array)
     return found
 

@@ -116,17 +116,17 @@ def encoder():
     return nn.TransformerEncoder(layer, 2, norm=nn.LayerNorm(16), enable_nested_tensor=False)
 
 
+def sequences():
+    return torch.tensor(rng.normal(size=(2, 6, 3)))
+
+
 found = {}
 for name, module, x in (
     ("cnn", CNN(), torch.tensor(rng.normal(size=(2, 3, 16, 12)))),
     ("encoder", encoder(), torch.tensor(rng.normal(size=(2, 5, 16)))),
-    (
-        "recurrent",
-        nn.LSTM(3, 4, num_layers=2, batch_first=True),
-        torch.tensor(rng.normal(size=(2, 6, 3))),
-    ),
-    ("gru", nn.GRU(3, 4, batch_first=True), torch.tensor(rng.normal(size=(2, 6, 3)))),
-    ("rnn", nn.RNN(3, 4, batch_first=True), torch.tensor(rng.normal(size=(2, 6, 3)))),
+    ("rnn", nn.RNN(3, 4, batch_first=True), sequences()),
+    ("lstm", nn.LSTM(3, 4, num_layers=2, batch_first=True, bidirectional=True), sequences()),
+    ("gru", nn.GRU(3, 4, num_layers=2, batch_first=True), sequences()),
     ("gpt", GPT(11, 8, 16, 2, 2), torch.tensor(rng.integers(0, 11, (2, 7)))),
 ):
     shake(module)
