@@ -1,5 +1,7 @@
 """A summary tells the truth: counts by hand, paths, calls, and nothing of it costs a network."""
 
+import io
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -21,7 +23,7 @@ from fnn import (
     trees,
 )
 from fnn.combine import repeat
-from fnn.core import Layer
+from fnn.core import Layer, Variables
 from fnn.inspect.watch import watched
 
 F = jax.ShapeDtypeStruct((6, 5), jnp.float32)
@@ -127,6 +129,24 @@ def test_a_table_is_at_most_a_hundred_wide():
     found = inspect.summary(net, jax.ShapeDtypeStruct((2, 16), jnp.int32))
     assert max(map(len, str(found).splitlines())) <= 100
     assert "layer" in str(found)
+
+
+def test_a_table_in_colours_says_the_same(deep):
+    rich = pytest.importorskip("rich.console")
+    for report in (inspect.summary(DEEP, F), inspect.activations(DEEP, *deep)):
+        rich.Console(width=100, file=(file := io.StringIO())).print(report)
+        shown = set(file.getvalue().split())
+        for line in str(report).split("\n"):
+            assert set(line.split()) <= {*shown, "-" * len(line)}
+
+
+def test_a_summary_counts_the_variables_that_it_is_given():
+    net = serial(layers.dense(4), head=layers.dense(2))
+    params, state = net.init(jax.random.key(0), F)
+    found = inspect.summary(net, F, variables=Variables(trees.cast(params, jnp.bfloat16), state))
+    assert found.size == found.parameters * 2
+    assert [row.depth for row in found.upto(0).rows] == [0]
+    assert found.upto(0).parameters == found.parameters
 
 
 def test_an_unknown_path_is_told_with_the_paths_there_are():

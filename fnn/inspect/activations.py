@@ -10,7 +10,7 @@ from fnn import trees
 from fnn.core import Layer, as_jax
 from fnn.inspect.replay import Seen, replay
 from fnn.inspect.summary import walk
-from fnn.inspect.table import cut, cut_start, share, table
+from fnn.inspect.table import Words, cut, cut_start, share
 from fnn.inspect.watch import watched
 from fnn.show import spec_text
 
@@ -86,7 +86,8 @@ class Activations:
         """The calls of the layer at `path`."""
         return [row for row in self.rows if row.path == path]
 
-    def __str__(self) -> str:
+    def words(self) -> Words:
+        """The table in words."""
         heads = ["layer", "call", "mean", "std", "low", "high", "zeros", "dead", "sat.", "bad"]
         calls = {row.path for row in self.rows if row.call}
         lines = [
@@ -98,7 +99,13 @@ class Activations:
             ]
             for row in self.rows
         ]
-        return "\n".join([table(heads, lines, left=1), *self.notes])
+        return Words(heads, lines, list(self.notes), left=1)
+
+    def __str__(self) -> str:
+        return str(self.words())
+
+    def __rich__(self) -> Any:
+        return self.words().rich()
 
 
 def activations(

@@ -13,7 +13,7 @@ from fnn import trees
 from fnn.core import Layer, as_jax
 from fnn.inspect.activations import bad_leaves
 from fnn.inspect.summary import walk
-from fnn.inspect.table import cut_start, few, share, table
+from fnn.inspect.table import Words, cut_start, few, share
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,8 @@ class Gradients:
         """The rows of one array; several inside a `repeat`."""
         return [row for row in self.rows if row.path == path]
 
-    def __str__(self) -> str:
+    def words(self) -> Words:
+        """The table in words."""
         sizes = ["|w|", "|grad|", "|grad|/|w|", "|update|/|w|"]
         heads = ["parameters", "at", "shape", *sizes, "zeros", "bad"]
         lines = [
@@ -80,7 +81,13 @@ class Gradients:
             for row in self.rows
         ]
         total = f"loss {self.loss:.4g}, norm of all gradients {self.norm:.4g}"
-        return "\n".join([table(heads, lines, left=1), total, *self.notes])
+        return Words(heads, lines, [total, *self.notes], left=1)
+
+    def __str__(self) -> str:
+        return str(self.words())
+
+    def __rich__(self) -> Any:
+        return self.words().rich()
 
 
 def gradients(

@@ -7,9 +7,9 @@ from typing import Any
 import jax
 
 from fnn import trees
-from fnn.core import Layer, spec
+from fnn.core import Layer, Variables, spec
 from fnn.inspect.flops import Flops
-from fnn.inspect.table import WIDTH, cut, short, table
+from fnn.inspect.table import WIDTH, Words, cut, short
 from fnn.inspect.watch import Call, Spent, spent, watched
 from fnn.show import spec_text
 
@@ -87,22 +87,34 @@ class Summary:
             f"summary: no layer {path!r}; there are {', '.join(r.path for r in self.rows)}"
         )
 
-    def __str__(self) -> str:
+    def upto(self, depth: int) -> "Summary":
+        """The same summary without the rows that lie in more than `depth` layers."""
+        return Summary(tuple(row for row in self.rows if row.depth <= depth), self.x)
+
+    def words(self) -> Words:
+        """The table in words."""
         heads = ["layer", "made by", "output", "calls", "params", "bytes", "FLOPs", "state"]
-        lines = [_line(row) for row in self.rows]
         total = self.flops.total
         products = 100 * self.flops.products / total if total else 100
         notes = [
-            f"x: {spec_text(self.x)}",
+            f"x: {cut(spec_text(self.x), WIDTH - 3)}",
             f"{self.parameters:,} parameters ({short(self.size, 'B')}); {short(total)} FLOPs,"
             f" {products:.0f}% of them in products and convolutions",
         ]
         if any(row.calls == 0 for row in self.rows):
             notes.append("?: never applied on its own, as far as a trace can see")
-        return "\n".join([table(heads, lines, left=3), *(cut(note, 2 * WIDTH) for note in notes)])
+        return Words(heads, [_line(row) for row in self.rows], notes, left=3)
+
+    def __str__(self) -> str:
+        return str(self.words())
+
+    def __rich__(self) -> Any:
+        return self.words().rich()
 
 
-def summary(net: Layer, x: Any, *, train: bool = False) -> Summary:
+def summary(
+    net: Layer, x: Any, *, variables: Variables | None = None, train: bool = False
+) -> Summary:
     r"""What each layer is, gives, holds and spends, for an input like x; nothing is computed.
 
     The network is traced once, in the abstract, so that the summary of a model which would not fit
@@ -117,6 +129,8 @@ def summary(net: Layer, x: Any, *, train: bool = False) -> Summary:
     Args:
       net: the network.
       x: an array, a `jax.ShapeDtypeStruct` or a pytree of them, with its batch axis.
+      variables: params and state, arrays or their shapes and dtypes; what `init` would give if
+        None.
       train: whether to look at the network as it trains.
 
     Raises:
@@ -136,7 +150,8 @@ def summary(net: Layer, x: Any, *, train: bool = False) -> Summary:
     """
     x = spec(x, "summary")
     key = jax.eval_shape(lambda: jax.random.key(0))
-    params, state = jax.eval_shape(net.init, key, x)
+    given = jax.eval_shape(net.init, key, x) if variables is None else variables
+    params, state = (spec(tree, "summary") for tree in given)
     trace = watched(net, params, state, x, key=key if train else None, train=train)
     used = spent(trace)
     rows = []

@@ -2,39 +2,77 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 WIDTH = 100
 
 
-def table(
-    heads: Sequence[str], lines: Sequence[Sequence[str]], *, left: int, last: bool = False
-) -> str:
-    """Columns of words, the first `left` of them flush left, and a rule below the heads.
+class Words(NamedTuple):
+    """A table in words, and the sentences below it.
 
-    Columns without a word in any line are left out. With `last`, the last line stands below a rule.
+    `str` sets it in plain text, `rich.print` with containers in bold: rich asks for `__rich__`.
 
-    >>> print(table(["layer", "norm", "none"], [["dense_0", "1.5", ""]], left=1))
-    layer    norm
-    -------------
-    dense_0   1.5
+    Attributes:
+      heads: a word for each column.
+      lines: a word for each column of each line; columns without any are left out.
+      notes: the sentences.
+      left: how many columns stand flush left.
     """
-    kept = [i for i in range(len(heads)) if any(line[i] for line in lines)] or [0]
-    cells = [[line[i] for i in kept] for line in (heads, *lines)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
 
-    def row(line):
-        fields = (
-            cell.ljust(width) if place < left else cell.rjust(width)
-            for (place, cell), width in zip(zip(kept, line, strict=True), widths, strict=True)
-        )
-        return "  ".join(fields).rstrip()
+    heads: Sequence[str]
+    lines: Sequence[Sequence[str]]
+    notes: Sequence[str]
+    left: int
 
-    rows = [row(line) for line in cells]
-    rule = "-" * max(map(len, rows))
-    rows.insert(1, rule)
-    if last:
-        rows.insert(-1, rule)
-    return "\n".join(rows)
+    def kept(self) -> list[int]:
+        """The columns that have a word in any line."""
+        return [i for i in range(len(self.heads)) if any(line[i] for line in self.lines)] or [0]
+
+    def __str__(self) -> str:
+        """
+        >>> print(Words(["layer", "norm", "none"], [["dense_0", "1.5", ""]], ["one note"], left=1))
+        layer    norm
+        -------------
+        dense_0   1.5
+        one note
+        """
+        kept = self.kept()
+        cells = [[line[i] for i in kept] for line in (self.heads, *self.lines)]
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+
+        def row(line):
+            fields = (
+                cell.ljust(width) if place < self.left else cell.rjust(width)
+                for place, cell, width in zip(kept, line, widths, strict=True)
+            )
+            return "  ".join(fields).rstrip()
+
+        rows = [row(line) for line in cells]
+        rows.insert(1, "-" * max(map(len, rows)))
+        return "\n".join([*rows, *self.notes])
+
+    def rich(self) -> Any:
+        """The table as `rich` shows it."""
+        from rich import box
+        from rich.console import Group
+        from rich.table import Table
+        from rich.text import Text
+
+        grid = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+        for i in self.kept():
+            if i < self.left:
+                grid.add_column(self.heads[i], no_wrap=True)
+            else:  # numbers are not cut, whatever the width
+                width = max(len(line[i]) for line in (self.heads, *self.lines))
+                grid.add_column(self.heads[i], justify="right", no_wrap=True, min_width=width)
+        for line, after in zip(self.lines, [*self.lines[1:], [""]], strict=True):
+            holds = _indent(after[0]) > _indent(line[0])
+            grid.add_row(*(Text(line[i]) for i in self.kept()), style="bold" if holds else None)
+        return Group(grid, *(Text(note) for note in self.notes))
+
+
+def _indent(text: str) -> int:
+    return len(text) - len(text.lstrip())
 
 
 def cut(text: str, limit: int) -> str:
