@@ -8,7 +8,7 @@ import jax
 
 from fnn.checks import check_owners, located
 from fnn.combine import apply_child, check_function, name_children, put
-from fnn.core import Layer, Variables, key_for, spec
+from fnn.core import Layer, Variables, key_for
 
 
 def compose(fn: Callable[[Any, Any], Any], /, **layers: Layer | Callable[..., Any]) -> Layer:
@@ -36,23 +36,25 @@ def compose(fn: Callable[[Any, Any], Any], /, **layers: Layer | Callable[..., An
     check_function("compose", "fn", fn, "lambda f, x: f.name(x)")
     children = name_children("compose", (), layers)
 
-    def init(key, x, /):
+    def inputs(key, x):
+        """What each layer is given in its first call."""
         seen: dict[str, Any] = {}
+        made: dict[str, Variables] = {}
 
-        def look(x):
-            # Inside this abstract trace the variables are tracers; only the inputs' specs are kept.
-            made: dict[str, Variables] = {}
+        def call(name, layer, h):
+            with located(name, layer, h):
+                if name not in made:
+                    seen[name] = h
+                    made[name] = layer.init(key_for(key, name), h)
+                return layer.apply(*made[name], h)[0]
 
-            def call(name, layer, h):
-                with located(name, layer, h):
-                    if name not in made:
-                        seen[name] = spec(h)
-                        made[name] = layer.init(key_for(key, name), h)
-                    return layer.apply(*made[name], h)[0]
+        fn(_named(children, call), x)
+        return seen
 
-            return fn(_named(children, call), x)
-
-        jax.eval_shape(look, x)
+    def init(key, x, /):
+        # JAX remembers what it traced by the function: `inputs` is one for all calls, so that a
+        # compose within others is looked through once for each of them, not twice.
+        seen = jax.eval_shape(inputs, key, x)
         if unused := [name for name in children if name not in seen]:
             raise ValueError(
                 f"compose: fn never calls {', '.join(unused)};"

@@ -377,6 +377,23 @@ def test_compose_initialises_each_layer_by_its_first_call(key):
     chex.assert_trees_all_equal(params, same)  # keys come from names, not from the container
 
 
+@pytest.mark.parametrize("depth", [1, 2, 5])
+def test_initialising_nested_compose_looks_through_each_level_once(key, depth):
+    looked = []
+
+    def inner(f, x):
+        looked.append(1)
+        return f.own(x)
+
+    net = compose(inner, own=dense(3))
+    for _ in range(depth - 1):
+        net = compose(lambda f, x: f.own(x), own=net)
+    net.init(key, X)
+    assert len(looked) == depth  # each level asks once what its child gives; not 2 ** depth
+    net.init(key_for(key, "another"), X)
+    assert len(looked) == depth
+
+
 def test_compose_calls_under_vmap(key):
     net = compose(lambda f, x: jax.vmap(f.a)(x), a=dense(3))
     params, _ = net.init(key, X)
