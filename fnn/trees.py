@@ -106,6 +106,63 @@ def _replace_one(tree: Tree, names: Sequence[str], value: Any, path: str) -> Tre
     return entries if like is None else like(tree, entries)
 
 
+def differences(tree: Tree, other: Tree) -> dict[str, str]:
+    """Where two trees differ in names or shapes, by path; {} where they fit each other.
+
+    >>> differences({"a": jnp.ones(2), "b": jnp.ones(1)}, {"a": jnp.ones(3), "c": jnp.ones(1)})
+    {'a': '(2,) and (3,)', 'b': '(1,) and nothing', 'c': 'nothing and (1,)'}
+    """
+    ours, theirs = paths(tree), paths(other)
+    found = {}
+    for path in [*ours, *(path for path in theirs if path not in ours)]:
+        sides = [
+            str(jnp.shape(leaves[path])) if path in leaves else "nothing"
+            for leaves in (ours, theirs)
+        ]
+        if sides[0] != sides[1]:
+            found[path] = " and ".join(sides)
+    return found
+
+
+def merge(tree: Tree, other: Tree, pattern: str = "*") -> Tree:
+    """The tree with the leaves of another in place of its own where paths match and shapes agree.
+
+    For weights that were trained in a net that is not quite this one: what is new stays as it is.
+    `differences(tree, other)` says what that is; look at it, for a name misspelt is new, too. Each
+    leaf keeps the dtype that it has in `tree`.
+
+    Args:
+      tree: such as the fresh params of a net.
+      other: such as the trained params of another.
+      pattern: a shell pattern; leaves whose paths do not match it stay as they are.
+
+    Raises:
+      KeyError: if no leaf of the tree has one of that path and shape in the other.
+
+    >>> trained = {"body": {"w": jnp.ones(2)}, "head": {"w": jnp.ones(3)}}
+    >>> fresh = {"body": {"w": jnp.zeros(2)}, "head": {"w": jnp.zeros(1)}}
+    >>> print(merge(fresh, trained))
+    {'body': {'w': Array([1., 1.], dtype=float32)}, 'head': {'w': Array([0.], dtype=float32)}}
+    """
+    theirs, taken = paths(other), 0
+
+    def leaf(path, a):
+        nonlocal taken
+        fits = path in theirs and jnp.shape(theirs[path]) == jnp.shape(a)
+        if not (fits and fnmatch.fnmatchcase(path, pattern)):
+            return a
+        taken += 1
+        return jnp.asarray(theirs[path], a.dtype) if hasattr(a, "dtype") else theirs[path]
+
+    merged = map_with_path(leaf, tree)
+    if not taken:
+        raise KeyError(
+            f"merge: no leaf that matches {pattern!r} has the same path and shape in both; they"
+            f" differ at {', '.join(differences(tree, other)) or 'none'}"
+        )
+    return merged
+
+
 def count(tree: Tree) -> int:
     """How many numbers the tree holds; `jax.ShapeDtypeStruct` leaves count as their arrays would.
 

@@ -227,6 +227,15 @@ def test_a_nan_born_in_a_layer_is_not_blamed_on_what_came_before():
     assert inspect.activations(net, params, state, x).first_bad.path == "log_1"
 
 
+def test_statistics_are_those_of_the_finite_numbers():
+    x = jnp.array([[1.0, jnp.nan], [3.0, -jnp.inf]])
+    (row,) = inspect.activations(serial(lambda x: x), {}, {}, x).rows
+    assert (row.mean, row.std, row.low, row.high, row.bad) == (2, 1, 1, 3, 0.5)
+    (row,) = inspect.activations(serial(lambda x: x), {}, {}, x * jnp.nan).rows
+    assert row.bad == 1
+    assert all(np.isnan([row.mean, row.std, row.low, row.high]))
+
+
 def test_dead_units_are_those_that_no_example_wakes():
     net = serial(layers.dense(4), jax.nn.relu)
     x = jnp.array([[1.0], [-1.0]])

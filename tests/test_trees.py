@@ -123,3 +123,24 @@ def test_wide():
     assert trees.wide(jnp.bfloat16) == trees.wide(jnp.float16) == trees.wide(jnp.float32)
     assert trees.wide(jnp.float64) == jnp.dtype("float64")
     assert trees.wide(jnp.int32) == jnp.dtype("int32")
+
+
+def test_merge_takes_what_fits_and_differences_say_what_does_not():
+    fresh = {
+        "body": {"dense_0": {"b": jnp.zeros(3, jnp.bfloat16), "w": jnp.zeros((2, 3))}},
+        "head": {"w": jnp.zeros((3, 4)), "b": jnp.zeros(4)},
+    }
+    merged = trees.merge(fresh, TREE)
+    chex.assert_trees_all_equal(merged["body"]["dense_0"]["w"], TREE["body"]["dense_0"]["w"])
+    assert merged["body"]["dense_0"]["b"].dtype == jnp.bfloat16
+    chex.assert_trees_all_equal(merged["head"], fresh["head"])
+    assert set(trees.differences(fresh, TREE)) == {"head/w", "head/b"}
+    assert trees.differences(TREE, TREE) == {}
+
+
+def test_merge_keeps_to_its_pattern_and_refuses_to_do_nothing():
+    fresh = jax.tree.map(jnp.zeros_like, TREE)
+    merged = trees.merge(fresh, TREE, "head/*")
+    chex.assert_trees_all_equal(merged, {"body": fresh["body"], "head": TREE["head"]})
+    with pytest.raises(KeyError, match=r"no leaf that matches 'tail/\*'"):
+        trees.merge(fresh, TREE, "tail/*")

@@ -37,7 +37,7 @@ class Activation:
       kind: its kind, such as "dense".
       call: which of its calls, from 0; in `repeat` the place in depth.
       shape: of the output.
-      mean: of all its numbers, nan if any is.
+      mean: of its finite numbers, nan if there is none; so with the next three.
       std: their standard deviation.
       low: the smallest.
       high: the largest.
@@ -161,15 +161,17 @@ def _measured(a: jax.Array, ends: tuple[float, float] | None) -> dict[str, jax.A
     if not jnp.issubdtype(a.dtype, jnp.floating) or not a.size:
         return {}
     a = a.astype(trees.wide(a.dtype))
+    good, n = jnp.isfinite(a), jnp.isfinite(a).sum()
+    mean = jnp.where(good, a, 0).sum() / n  # nan where nothing is finite
     units = a.reshape(-1, a.shape[-1] if a.ndim else 1)
     found = {
-        "mean": a.mean(),
-        "std": a.std(),
-        "low": a.min(),
-        "high": a.max(),
+        "mean": mean,
+        "std": jnp.sqrt(jnp.where(good, jnp.square(a - mean), 0).sum() / n),
+        "low": jnp.where(n > 0, jnp.where(good, a, jnp.inf).min(), jnp.nan),
+        "high": jnp.where(n > 0, jnp.where(good, a, -jnp.inf).max(), jnp.nan),
         "zeros": (a == 0).mean(),
         "dead": (units == 0).all(0).mean(),
-        "bad": (~jnp.isfinite(a)).mean(),
+        "bad": (~good).mean(),
     }
     if ends is not None:
         edge = 0.015 * (ends[1] - ends[0])
