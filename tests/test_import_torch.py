@@ -9,8 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fnn import interop, layers, models, serial, trees
-from fnn.combine import repeat
+from fnn import interop, layers, models, repeat, serial, trees
 from fnn.core import Variables
 from fnn.models import feed_forward, transformer_block
 

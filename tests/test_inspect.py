@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from fnn import (
+    Policy,
     compose,
     frozen,
     initializers,
@@ -17,12 +18,13 @@ from fnn import (
     models,
     optim,
     parallel,
+    repeat,
     residual,
     serial,
     shared,
     trees,
+    with_policy,
 )
-from fnn.combine import repeat
 from fnn.core import Layer, Variables
 from fnn.inspect.watch import watched
 
@@ -225,6 +227,31 @@ def test_a_nan_born_in_a_layer_is_not_blamed_on_what_came_before():
     params, state = net.init(jax.random.key(0), x)
     params["dense_0"]["w"] = jnp.full((4, 3), -1.0)
     assert inspect.activations(net, params, state, x).first_bad.path == "log_1"
+
+
+def test_masks_and_ids_go_through_loops_without_a_row():
+    body = compose(lambda f, x: {**x, "x": f.block(x["x"])}, block=layers.dense(5))
+    net = repeat(body, 2)
+    x = {"x": jnp.ones((6, 5)), "mask": jnp.ones(6, bool), "ids": jnp.arange(6)}
+    found = inspect.activations(net, *net.init(jax.random.key(0), x), x)
+    assert [(row.path, row.call) for row in found.rows[:2]] == [
+        ("body/block", 0),
+        ("body/block", 1),
+    ]
+
+
+def test_loops_in_loops_are_seen_turn_by_turn_and_in_half_precision():
+    net = with_policy(
+        repeat(repeat(serial(layers.dense(5), jnp.tanh), 2), 3), Policy(compute=jnp.bfloat16)
+    )
+    x = jnp.ones((6, 5))
+    variables = net.init(jax.random.key(0), x)
+    found = inspect.activations(net, *variables, x)
+    path = "body/body/body/tanh_1"
+    assert [row.call for row in found[path]] == list(range(6))
+    assert inspect.summary(net, x)[path].calls == 6
+    rows = inspect.gradients(net, losses.squared_error, *variables, x, x)
+    assert [row.place for row in rows["body/body/body/dense_0/w"]] == list(range(6))
 
 
 def test_statistics_are_those_of_the_finite_numbers():

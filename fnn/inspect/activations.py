@@ -69,8 +69,8 @@ class Activations:
     In print a dot is none at all; "sat." is saturated, "bad" NaN or infinite.
 
     Attributes:
-      rows: one for each call of each layer, in the order of their running. A container that passes
-        on what its last layer gave has none.
+      rows: one for each call of each layer, in the order of their running. A layer that passes on
+        what another gave has none, such as a container or dropout at inference.
       notes: what to look at, in sentences.
     """
 
@@ -150,9 +150,8 @@ def activations(
         path = trace.calls[one.number].path
         call = counted.get((path, one.leaf), 0)
         counted[path, one.leaf] = call + 1
-        if one.value:
-            shape = jax.tree.leaves(trace.calls[one.number].y)[one.leaf].shape
-            rows.append(_row(path, kinds.get(path, "layer"), call, shape, one))
+        shape = jax.tree.leaves(trace.calls[one.number].y)[one.leaf].shape
+        rows.append(_row(path, kinds.get(path, "layer"), call, shape, one))
     return Activations(tuple(rows), tuple(_notes(rows, params, state, x)))
 
 

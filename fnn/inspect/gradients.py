@@ -12,7 +12,7 @@ import numpy as np
 from fnn import trees
 from fnn.core import Layer, as_jax
 from fnn.inspect.activations import bad_leaves
-from fnn.inspect.summary import walk
+from fnn.inspect.summary import walk, within
 from fnn.inspect.table import Words, cut_start, few, share
 
 
@@ -145,7 +145,7 @@ def gradients(
             updates, _ = optimizer.update(grads, opt_state, params)
         found = {}
         for path, w in trees.paths(params).items():
-            kept = sum(path.startswith(f"{repeat}/") for repeat in stacked)
+            kept = sum(within(path, repeat) for repeat in stacked)
             three = (w, trees.paths(grads)[path], updates and trees.paths(updates)[path])
             found[path] = _sizes(*three, kept)
         return value, trees.norm(grads), found
@@ -208,7 +208,7 @@ def _in_order(net: Layer, found: Mapping[str, Any]) -> list[str]:
     owners = [path for path, _, _ in walk(net)]
 
     def place(path):
-        return max(i for i, owner in enumerate(owners) if not owner or path.startswith(f"{owner}/"))
+        return max(i for i, owner in enumerate(owners) if within(path, owner))
 
     return sorted(found, key=place)
 

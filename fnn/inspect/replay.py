@@ -40,8 +40,8 @@ def replay(trace: Trace, args: Any, look: Callable[[int, jax.Array], Any]) -> li
     Args:
       trace: of `watched`.
       args: what was traced, (params, state, x, key).
-      look: from the number of an application and an array that it gave to a pytree of arrays;
-        called while tracing.
+      look: from the number of an application and an array that it gave to a pytree of arrays, an
+        empty one if there is nothing to see; called while tracing.
     """
     marks: dict[Any, tuple[int, int]] = {}
 
@@ -63,8 +63,9 @@ def _text(place: tuple[Any, ...]) -> str:
 
 def _turns(place: tuple[Any, ...], mark: tuple[int, int], value: Any) -> list[tuple[Any, Seen]]:
     """What was seen in all turns of the loops around one mark, each with its place in time."""
-    loops = place.count(_TURN)
-    sizes = jax.tree.leaves(value)[0].shape[:loops] if loops else ()
+    if not jax.tree.leaves(value):
+        return []  # nothing was found worth a look, as in integers
+    sizes = jax.tree.leaves(value)[0].shape[: place.count(_TURN)]
     found = []
     for turns in np.ndindex(*sizes):
         left = iter(turns)
@@ -88,14 +89,14 @@ def _run(
         given, inner = [read(atom) for atom in eqn.invars], {}
         if mark := mark_of(eqn):
             out = given
-            if id(eqn.invars[0]) not in marked:  # else a container passes on what a layer gave
+            if id(eqn.invars[0]) not in marked:  # else a layer passes on another's
                 inner = {(): (mark, look(mark[0], given[0]))}
             marked.add(id(eqn.outvars[0]))
         elif eqn.primitive.name == "scan" and _marked(eqn):
             out, inner = _loop(eqn, given, look)
         elif _inlined(eqn):
-            consts = getattr(_program(eqn), "consts", ())
-            out, inner = _run(bodies(eqn)[0], consts, given, look)
+            held = getattr(_program(eqn), "consts", ())
+            out, inner = _run(bodies(eqn)[0], held, given, look)
         else:
             needed = [*dict.fromkeys(a for a in eqn.invars if not isinstance(a, Literal))]
             alone = jaxpr.replace(constvars=[], invars=needed, outvars=eqn.outvars, eqns=[eqn])

@@ -156,7 +156,7 @@ def summary(
     used = spent(trace)
     rows = []
     for path, depth, layer in walk(net):
-        mine = {i: trace.calls[i] for i in used if _within(trace.calls[i].path, path)}
+        mine = {i: trace.calls[i] for i in used if within(trace.calls[i].path, path)}
         rows.append(_row(path, depth, layer, mine, used, params, state))
     return Summary(tuple(rows), x)
 
@@ -175,7 +175,8 @@ def branch(tree: Any, path: str) -> Any:
     return tree
 
 
-def _within(inner: str, outer: str) -> bool:
+def within(inner: str, outer: str) -> bool:
+    """Whether one path leads to another or into it; all paths lead into ""."""
     return not outer or inner == outer or inner.startswith(f"{outer}/")
 
 

@@ -8,7 +8,6 @@ over depth, a recomputation, a jit, is read from the program afterwards; nothing
 early, nothing is global, and a network that nobody watches is the network that it was.
 """
 
-import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from fnn.core import Layer, as_jax, spec
 from fnn.inspect.flops import Flops, flops_of
 
 _SCOPE = re.compile(r"fnn:(\d+)")
+_COMBINING = ("scatter", "reduce", "select_and")  # what they hold is said for a pair of numbers
 
 
 class Call(NamedTuple):
@@ -172,6 +172,8 @@ def mark_of(eqn: JaxprEqn) -> tuple[int, int] | None:
 def bodies(eqn: JaxprEqn) -> list[Jaxpr]:
     """The programs inside an equation that run whenever it does: of a `cond` the longest branch."""
     found = []
+    if eqn.primitive.name.startswith(_COMBINING):
+        return found
     for value in eqn.params.values():
         parts = value if isinstance(value, tuple | list) else [value]
         programs = [part for part in map(_open, parts) if part is not None]
@@ -183,7 +185,7 @@ def bodies(eqn: JaxprEqn) -> list[Jaxpr]:
 
 def repeats(eqn: JaxprEqn) -> int:
     """How often an equation runs its body; once for `while`, whose count no trace knows."""
-    return math.prod([eqn.params["length"]]) if eqn.primitive.name == "scan" else 1
+    return eqn.params["length"] if eqn.primitive.name == "scan" else 1
 
 
 def _open(value: Any) -> Jaxpr | None:
