@@ -473,3 +473,11 @@ def test_repr_reads_like_the_code_that_builds_the_network(case):
     assert repr(again) == text
     if isinstance(again, fnn.Layer):
         chex.assert_trees_all_equal(again.init(case.key, case.x), case.net.init(case.key, case.x))
+
+
+def test_a_summary_sees_every_layer_inside(case):
+    found = fnn.inspect.summary(case.net, case.x, variables=(case.params, case.state))
+    assert all(row.calls for row in found.rows), "summaries and activations would miss a layer"
+    assert found.parameters == fnn.trees.count(case.params)
+    wanted = jax.eval_shape(lambda: case.net.apply(case.params, case.state, case.x)[0])
+    assert shapes(found.rows[0].gives) == shapes(wanted)
