@@ -7,10 +7,12 @@ and the like as 1 for every number that goes in. What moves, compares or chooses
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax.numpy as jnp
-from jax.extend.core import JaxprEqn
+
+if TYPE_CHECKING:
+    from jax.extend.core import JaxprEqn
 
 _ELEMENTWISE = """
 abs acos acosh add add_any asin asinh atan atan2 atanh cbrt ceil clamp cos cosh digamma div erf
@@ -41,7 +43,7 @@ class Flops(NamedTuple):
         return Flops(*(a * times for a in self))
 
 
-def flops_of(eqn: JaxprEqn) -> Flops:
+def flops_of(eqn: "JaxprEqn") -> Flops:
     """What one equation without a program inside spends."""
     name = eqn.primitive.name
     if not eqn.outvars or not _floating(eqn.outvars[0].aval):

@@ -6,14 +6,16 @@ of its layers is seen, and the whole compiles as one program.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import numpy as np
 from jax.core import eval_jaxpr
-from jax.extend.core import Jaxpr, JaxprEqn, Literal
 
 from fnn.inspect.watch import Trace, bodies, mark_of
+
+if TYPE_CHECKING:
+    from jax.extend.core import Jaxpr, JaxprEqn
 
 _TURN = None  # stands in a place for the turn of a loop that is not yet known
 
@@ -76,9 +78,14 @@ def _turns(place: tuple[Any, ...], mark: tuple[int, int], value: Any) -> list[tu
 
 
 def _run(
-    jaxpr: Jaxpr, consts: Sequence[Any], args: Sequence[Any], look: Callable[[int, jax.Array], Any]
+    jaxpr: "Jaxpr",
+    consts: Sequence[Any],
+    args: Sequence[Any],
+    look: Callable[[int, jax.Array], Any],
 ) -> tuple[list[Any], dict[Any, Any]]:
     """The program's outputs, and by place in time what was looked at."""
+    from jax.extend.core import Literal
+
     values = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*consts, *args], strict=True))
     found, marked = {}, set()
 
@@ -106,7 +113,7 @@ def _run(
     return [read(atom) for atom in jaxpr.outvars], found
 
 
-def _loop(eqn: JaxprEqn, given: list[Any], look: Any) -> tuple[list[Any], dict[Any, Any]]:
+def _loop(eqn: "JaxprEqn", given: list[Any], look: Any) -> tuple[list[Any], dict[Any, Any]]:
     """A scan whose turns also give what was looked at in them."""
     knobs, program = eqn.params, eqn.params["jaxpr"]
     first, start = knobs["num_consts"], knobs["num_consts"] + knobs["num_carry"]
@@ -126,7 +133,7 @@ def _loop(eqn: JaxprEqn, given: list[Any], look: Any) -> tuple[list[Any], dict[A
     return [*carry, *out], {(_TURN, *place): (mark, value) for (place, mark), value in places}
 
 
-def _inlined(eqn: JaxprEqn) -> bool:
+def _inlined(eqn: "JaxprEqn") -> bool:
     """Whether an equation only runs the marked program inside it: jit, remat, a custom gradient."""
     parts = bodies(eqn)
     only = len(parts) == 1 and len(parts[0].invars) == len(eqn.invars)
@@ -135,9 +142,9 @@ def _inlined(eqn: JaxprEqn) -> bool:
     )
 
 
-def _marked(eqn: JaxprEqn) -> bool:
+def _marked(eqn: "JaxprEqn") -> bool:
     return any(mark_of(e) or _marked(e) for body in bodies(eqn) for e in body.eqns)
 
 
-def _program(eqn: JaxprEqn) -> Any:
+def _program(eqn: "JaxprEqn") -> Any:
     return next((value for value in eqn.params.values() if hasattr(value, "consts")), None)

@@ -11,14 +11,16 @@ early, nothing is global, and a network that nobody watches is the network that 
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 from jax.ad_checkpoint import checkpoint_name
-from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
 
 from fnn.core import Layer, as_jax, spec
 from fnn.inspect.flops import Flops, flops_of
+
+if TYPE_CHECKING:  # 15 ms of `import fnn`: jax.extend brings Pallas
+    from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
 
 _SCOPE = re.compile(r"fnn:(\d+)")
 _COMBINING = ("scatter", "reduce", "select_and")  # what they hold is said for a pair of numbers
@@ -115,7 +117,7 @@ class Watched(Mapping):
 class Trace:
     """A network as one traced program, with the layers' applications by number."""
 
-    jaxpr: ClosedJaxpr
+    jaxpr: "ClosedJaxpr"
     calls: list[Call]
 
 
@@ -144,7 +146,7 @@ def spent(trace: Trace) -> dict[int, Spent]:
         before = found.get(number, Spent(0, Flops()))
         found[number] = Spent(before.times + times, before.flops + flops)
 
-    def walk(jaxpr: Jaxpr, times: int, number: int):
+    def walk(jaxpr: "Jaxpr", times: int, number: int):
         for eqn in jaxpr.eqns:
             scopes = _SCOPE.findall(str(eqn.source_info.name_stack))
             inner = int(scopes[-1]) if scopes else number
@@ -161,7 +163,7 @@ def spent(trace: Trace) -> dict[int, Spent]:
     return found
 
 
-def mark_of(eqn: JaxprEqn) -> tuple[int, int] | None:
+def mark_of(eqn: "JaxprEqn") -> tuple[int, int] | None:
     """The number of the application whose output this equation marks, and the leaf's place."""
     if eqn.primitive.name != "name" or not eqn.params["name"].startswith("fnn:"):
         return None
@@ -169,7 +171,7 @@ def mark_of(eqn: JaxprEqn) -> tuple[int, int] | None:
     return int(number), int(leaf)
 
 
-def bodies(eqn: JaxprEqn) -> list[Jaxpr]:
+def bodies(eqn: "JaxprEqn") -> "list[Jaxpr]":
     """The programs inside an equation that run whenever it does: of a `cond` the longest branch."""
     found = []
     if eqn.primitive.name.startswith(_COMBINING):
@@ -183,18 +185,17 @@ def bodies(eqn: JaxprEqn) -> list[Jaxpr]:
     return found
 
 
-def repeats(eqn: JaxprEqn) -> int:
+def repeats(eqn: "JaxprEqn") -> int:
     """How often an equation runs its body; once for `while`, whose count no trace knows."""
     return eqn.params["length"] if eqn.primitive.name == "scan" else 1
 
 
-def _open(value: Any) -> Jaxpr | None:
-    if isinstance(value, ClosedJaxpr):
-        return value.jaxpr
-    return value if isinstance(value, Jaxpr) else None
+def _open(value: Any) -> "Jaxpr | None":
+    value = getattr(value, "jaxpr", value)  # of a closed one
+    return value if hasattr(value, "eqns") else None
 
 
-def _total(jaxpr: Jaxpr) -> int:
+def _total(jaxpr: "Jaxpr") -> int:
     inner = [(_total(body), repeats(eqn)) for eqn in jaxpr.eqns for body in bodies(eqn)]
     own = sum(flops_of(eqn).total for eqn in jaxpr.eqns if not bodies(eqn))
     return own + sum(a * b for a, b in inner)
