@@ -247,6 +247,10 @@ def floating(tree):
     return any(jnp.issubdtype(a.dtype, jnp.floating) for a in jax.tree.leaves(tree))
 
 
+# Tests compile more than they compute: LLVM may do without its slow passes.
+quick = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+
+
 class Case:
     """A row with its network, one input and its variables, made once for all checks.
 
@@ -263,7 +267,7 @@ class Case:
             y, after = self.net.apply(params, state, x, key=key, train=True)
             return project(y), (y, after)
 
-        self.learn = jax.jit(jax.grad(loss, has_aux=True))
+        self.learn = quick(jax.grad(loss, has_aux=True))
 
     def eager(self, train, key=None):
         return self.net.apply(self.params, self.state, self.x, key=key, train=train)
@@ -342,7 +346,7 @@ def test_vmap_of_vmap_equals_two_loops(case):
         return stack([case.apply(True, here[j], keys[i, j]) for j in range(2)])
 
     # batched products are summed in another order
-    close(case, jax.jit(jax.vmap(jax.vmap(one)))(x, keys), stack([loop(0), loop(1)]))
+    close(case, quick(jax.vmap(jax.vmap(one)))(x, keys), stack([loop(0), loop(1)]))
 
 
 def close(case, a, b):
@@ -418,7 +422,7 @@ def test_gradients_equal_finite_differences_in_float64(case, x64):
         )
 
     # one program; a loop, so that the network stands in it once
-    run = jax.jit(lambda ts: jax.lax.map(jax.value_and_grad(value), ts))
+    run = quick(lambda ts: jax.lax.map(jax.value_and_grad(value), ts))
     values, slopes = run(jnp.array([-h, 0.0, h]))
     chex.assert_trees_all_close(slopes[1], (values[2] - values[0]) / (2 * h), rtol=1e-6, atol=1e-6)
 
