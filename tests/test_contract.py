@@ -485,3 +485,18 @@ def test_a_summary_sees_every_layer_inside(case):
     assert found.parameters == fnn.trees.count(case.params)
     wanted = jax.eval_shape(lambda: case.net.apply(case.params, case.state, case.x)[0])
     assert shapes(found.rows[0].gives) == shapes(wanted)
+
+
+def test_every_layer_and_combinator_has_a_row():
+    def kinds(net):
+        return {net.name}.union(*(kinds(child) for child in net.children.values()))
+
+    there = set().union(*(kinds(row.make()) for row in LAYERS))
+    made = {
+        name
+        for room in (layers, fnn)
+        for name, entry in vars(room).items()
+        if getattr(entry, "__annotations__", {}).get("return") is fnn.Layer
+    }
+    assert {"dense", "repeat"} <= made
+    assert not made - there, "add a row to LAYERS"
