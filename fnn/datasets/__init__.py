@@ -15,6 +15,7 @@ from fnn.datasets.generators import quadratic as quadratic
 from fnn.datasets.generators import sine as sine
 from fnn.datasets.generators import spirals as spirals
 from fnn.datasets.generators import xor as xor
+from fnn.datasets.series import sunspots as sunspots
 from fnn.datasets.sets import Dataset as Dataset
 from fnn.datasets.sets import load as load
 from fnn.datasets.sets import names as names
