@@ -90,6 +90,7 @@ if len(sys.argv) > 1:
     axes.plot(year[test], told["eight LSTMs, averaged"][test], label="their mean")
     axes.plot(year[test], told["nine years, least squares"][test], ":", label="nine years")
     axes.set(xlabel="year", ylabel="sunspots", title="One year ahead, in years never trained on")
-    axes.legend(fontsize="small")
+    axes.set_ylim(0, 230)  # room for the legend
+    axes.legend(fontsize="small", ncols=4, loc="upper center")
     figure.savefig(sys.argv[1], dpi=120)
     print(f"written: {sys.argv[1]}")

@@ -461,6 +461,7 @@ def test_dropout_changes_no_name_in_a_recurrent_language_model():
 def test_sunspots_have_a_cycle_of_eleven_years():
     year, number = fnn.datasets.sunspots()
     assert year.tolist() == list(range(1700, 2009))
-    assert (number.dtype, float(number[0]), float(number.max())) == (jnp.float32, 5.0, 190.2)
+    assert number.dtype == jnp.float32
+    assert (float(number[0]), float(number.max())) == (5, pytest.approx(190.2))
     power = np.abs(np.fft.rfft(np.asarray(number - number.mean()), 4096)) ** 2
     assert 10.5 < 4096 / power.argmax() < 11.5
