@@ -32,6 +32,7 @@ def attention(
     cache: int | None = None,
     w_init: Initializer = initializers.lecun_normal,
     b_init: Initializer = initializers.zeros,
+    out_init: Initializer | None = None,
 ) -> Layer:
     r"""Let every place of a sequence look at all places, and gather what fits what it asks for.
 
@@ -70,6 +71,8 @@ def attention(
         cannot raise an error.
       w_init: initializer of the four w; PyTorch takes glorot_uniform.
       b_init: initializer of the b.
+      out_init: initializer of W_o, where it shall be another than `w_init`, such as smaller ones
+        in deep networks.
 
     Shapes:
       x: (batch, time, inputs), or a dict of that and {"context": (batch, keys, context inputs),
@@ -136,6 +139,7 @@ def attention(
         "cache": cache,
         "w_init": w_init,
         "b_init": b_init,
+        "out_init": out_init,
     }
 
     def init(key, x, /):
@@ -149,8 +153,8 @@ def attention(
         }
         params = {}
         for name, shape in widths.items():
-            own = key_for(key, name)
-            params[name] = {"w": w_init(key_for(own, "w"), shape, wide(x.dtype))}
+            own, make = key_for(key, name), (name == "out" and out_init) or w_init
+            params[name] = {"w": make(key_for(own, "w"), shape, wide(x.dtype))}
             if bias:
                 params[name]["b"] = b_init(key_for(own, "b"), shape[1:], wide(x.dtype))
         if cache is None:
@@ -278,7 +282,7 @@ def _turned(a: jax.Array, base: float, first: int | jax.Array) -> jax.Array:
 
 
 def _remembered(
-    state: Mapping[str, Any], k: jax.Array, v: jax.Array, first: jax.Array
+    state: Mapping[str, Any], k: jax.Array, v: jax.Array, first: Any
 ) -> dict[str, jax.Array]:
     """The cache with the keys and values of new places behind the old ones."""
     after = {"position": first + jnp.asarray(k.shape[1], first.dtype)}
