@@ -176,6 +176,8 @@ LAYERS = [
     Row("patches", lambda: layers.patches(2), IMAGE),
     Row("attention", lambda: layers.attention(2, head_dim=2, features=2), SEQUENCE, excused=SHIFT),
     Row("attention to a context", lambda: layers.attention(1, bias=False, rate=0.3), CONTEXT),
+    Row("moe", lambda: layers.moe(5, experts=3)),
+    Row("moe of one expert each", lambda: layers.moe(4, top=1, features=2), SEQUENCE),
     Row("attention in groups", lambda: layers.attention(4, **GROUPED), SEQUENCE),
     Row("recurrent", lambda: layers.recurrent(layers.rnn_cell(4), unroll=2), SEQUENCE),
     Row("recurrent lstm", lambda: layers.recurrent(layers.lstm_cell(2), reverse=True), SEQUENCE),

@@ -3,7 +3,7 @@
 from fnn.layers.activation import prelu as prelu
 from fnn.layers.attention import attention as attention
 from fnn.layers.batch_norm import batch_norm as batch_norm
-from fnn.layers.cells import Cell as Cell
+from fnn.layers.cell import Cell as Cell
 from fnn.layers.cells import gru_cell as gru_cell
 from fnn.layers.cells import lstm_cell as lstm_cell
 from fnn.layers.cells import rnn_cell as rnn_cell
@@ -19,6 +19,7 @@ from fnn.layers.dropout import stochastic_depth as stochastic_depth
 from fnn.layers.embed import embed as embed
 from fnn.layers.linear import bias as bias
 from fnn.layers.linear import dense as dense
+from fnn.layers.moe import moe as moe
 from fnn.layers.norm import group_norm as group_norm
 from fnn.layers.norm import instance_norm as instance_norm
 from fnn.layers.norm import layer_norm as layer_norm
