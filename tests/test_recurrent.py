@@ -9,10 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.test_util import check_grads
 
 import fnn
 from fnn import initializers, models, serial
 from fnn.layers import bidirectional, dense, gru_cell, lstm_cell, recurrent, rnn_cell
+from fnn.layers.gates import gru_gates, lstm_gates
 
 TORCH = dict(np.load(pathlib.Path(__file__).parent / "data" / "recurrent_torch.npz"))
 CELLS = {
@@ -308,6 +310,15 @@ def test_a_memory_is_a_wide_sum_even_of_narrow_numbers():
     assert y.dtype == jnp.bfloat16
     assert end["c"].dtype == jnp.float32
     chex.assert_trees_all_close(end["c"], jnp.array([[2.0]]), rtol=0.01)  # 16 bits stop at 0.25
+
+
+def test_derivatives_of_the_gates_are_right_in_both_modes_and_twice(x64):
+    keys = jax.random.split(jax.random.key(0), 5)
+    pre, c, new, m, h = (
+        jax.random.normal(key, (2, n)) for key, n in zip(keys, (8, 2, 2, 2, 2), strict=True)
+    )
+    check_grads(lstm_gates, (pre, c), order=2, atol=1e-6, rtol=1e-6)
+    check_grads(gru_gates, (pre[:, :4], new, m, h), order=2, atol=1e-6, rtol=1e-6)
 
 
 # --- first weights ---

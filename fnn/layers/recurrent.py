@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from fnn.checks import check_count, features_of, located
 from fnn.core import Layer, Variables, key_for, spec
-from fnn.layers.cells import Carry, Cell
+from fnn.layers.cell import Carry, Cell
 from fnn.show import spec_text
 
 _ENTRIES = ("x", "mask", "carry")
