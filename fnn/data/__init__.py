@@ -17,3 +17,7 @@ from fnn.data.parts import split_three as split_three
 from fnn.data.scale import Scaler as Scaler
 from fnn.data.scale import standardize as standardize
 from fnn.data.scale import standardizer as standardizer
+from fnn.data.text import Characters as Characters
+from fnn.data.text import characters as characters
+from fnn.data.text import split_in_order as split_in_order
+from fnn.data.text import windows as windows

@@ -57,7 +57,7 @@ def split(
     """
     x, y = as_arrays(x, y)
     n = examples("split", x, y)
-    count = _part_size("split", "test", test, n)
+    count = part_size("split", "test", test, n)
     kept, held = _deal(key, np.arange(n), count, _classes("split", y, n) if stratify else None)
     return Split(_rows((x, y), kept), _rows((x, y), held))
 
@@ -93,8 +93,8 @@ def split_three(
     """
     x, y = as_arrays(x, y)
     n = examples("split_three", x, y)
-    test = _part_size("split_three", "test", test, n)
-    validation = _part_size("split_three", "validation", validation, n)
+    test = part_size("split_three", "test", test, n)
+    validation = part_size("split_three", "validation", validation, n)
     if test + validation >= n:
         raise ValueError(
             f"split_three: validation={validation} and test={test} leave none of the {n} examples"
@@ -139,7 +139,7 @@ def folds(key: jax.Array, n: int, k: int, labels: Any = None) -> list[Fold]:
     return [Fold(every[fold_of != i], every[fold_of == i]) for i in range(k)]
 
 
-def _part_size(where: str, name: str, size: float | int, n: int) -> int:
+def part_size(where: str, name: str, size: float | int, n: int) -> int:
     count = round(size * n) if isinstance(size, float) and size < 1 else size
     if isinstance(count, bool) or count != int(count) or not 0 < count < n:
         raise ValueError(

@@ -2,7 +2,8 @@
 
 `load(name)` gives a `Dataset` with a fixed split into training and test part; `names()` lists them.
 The generators are functions of their own, `moons(key, n=200, noise=0.1) -> (x, y)`; `read(path)`
-reads IDX, CSV, npy and npz files. Nothing here needs the network.
+reads IDX, CSV, npy and npz files; `text(name)` is a text, `sunspots()` a series. Nothing here needs
+the network.
 """
 
 from fnn.datasets.files import read as read
@@ -19,3 +20,4 @@ from fnn.datasets.series import sunspots as sunspots
 from fnn.datasets.sets import Dataset as Dataset
 from fnn.datasets.sets import load as load
 from fnn.datasets.sets import names as names
+from fnn.datasets.texts import text as text
