@@ -13,7 +13,16 @@ from fnn import initializers
 from fnn.checks import check_count, need
 from fnn.core import Layer, Variables, key_for
 from fnn.initializers import Initializer
-from fnn.layers.cell import Cell, Settings, gated_init, product, projection, weighed, zero_carry
+from fnn.layers.cell import (
+    Cell,
+    Settings,
+    biased,
+    gated_init,
+    product,
+    projection,
+    weighed,
+    zero_carry,
+)
 from fnn.layers.gates import gru_gates, lstm_gates
 
 _ORTHOGONAL = initializers.orthogonal()
@@ -61,7 +70,7 @@ def rnn_cell(
         raise TypeError(f"{where}: activation must be a function of x, got {activation!r}")
 
     def advance(params, carry, z):
-        h = activation(weighed(where, params, carry["h"], z))
+        h = activation(weighed(where, params, carry["h"], z, bias))
         return {"h": h}, h.astype(z.dtype)
 
     settings = Settings(features, bias, w_x_init, w_h_init, b_init)
@@ -70,7 +79,7 @@ def rnn_cell(
         init=gated_init(("h",), settings),
         start=zero_carry(("h",), features),
         advance=advance,
-        project=projection(where, features, bias),
+        project=projection(where, features),
         name=where,
         config=config,
         made_by=rnn_cell,
@@ -129,7 +138,7 @@ def lstm_cell(
     features = check_count(where, "features", features)
 
     def advance(params, carry, z):
-        c, h = lstm_gates(weighed(where, params, carry["h"], z), carry["c"])
+        c, h = lstm_gates(weighed(where, params, carry["h"], z, bias), carry["c"])
         return {"c": c, "h": h}, h.astype(z.dtype)
 
     settings = Settings(features, bias, w_x_init, w_h_init, b_init)
@@ -138,7 +147,7 @@ def lstm_cell(
         init=gated_init(("i", "f", "g", "o"), settings, {"f": forget_bias}),
         start=zero_carry(("c", "h"), features),
         advance=advance,
-        project=projection(where, 4 * features, bias),
+        project=projection(where, 4 * features),
         name=where,
         config=config,
         made_by=lstm_cell,
@@ -202,7 +211,7 @@ def gru_cell(
 
     def advance(params, carry, z):
         h, w_h = carry["h"], need(params, "w_h", where=where, kind="params")
-        z_gates, z_new = z[..., :wanted].astype(h.dtype), z[..., wanted:].astype(h.dtype)
+        z_gates, z_new = jnp.split(biased(where, params, h, z, bias), [wanted], axis=-1)
         if reset_after:
             m = product(h, w_h, z.dtype)
             m_new = m[..., wanted:]
@@ -230,7 +239,7 @@ def gru_cell(
         init=init,
         start=zero_carry(("h",), features),
         advance=advance,
-        project=projection(where, 3 * features, bias),
+        project=projection(where, 3 * features),
         name=where,
         config={"features": features, "reset_after": reset_after, **settings.config()},
         made_by=gru_cell,
