@@ -476,3 +476,54 @@ def test_sunspots_have_a_cycle_of_eleven_years():
     assert (float(number[0]), float(number.max())) == (5, pytest.approx(190.2))
     power = np.abs(np.fft.rfft(np.asarray(number - number.mean()), 4096)) ** 2
     assert 10.5 < 4096 / power.argmax() < 11.5
+
+
+# --- learning ---
+
+
+def test_a_gru_reads_better_than_counts_of_pairs():
+    text = fnn.datasets.text("shakespeare")[:300_000]
+    characters = fnn.data.characters(text)
+    read, unread = fnn.data.split_in_order(characters.encode(text))
+    pairs = np.ones((characters.size, characters.size))
+    np.add.at(pairs, (read[:-1], read[1:]), 1)
+    after = pairs / pairs.sum(1, keepdims=True)
+    by_pairs = -np.log(after[unread[:-1], unread[1:]]).mean()
+
+    net = models.rnn_lm(characters.size, gru_cell(64), features=16)
+    trained, _ = jax.jit(
+        lambda key, x, y: fnn.train.run(
+            key,
+            net,
+            x,
+            y,
+            loss=fnn.losses.cross_entropy,
+            optimizer=fnn.optim.adam(fnn.optim.schedules.one_cycle(2e-2, steps=300)),
+            steps=300,
+            batch_size=32,
+        )
+    )(jax.random.key(0), *fnn.data.windows(read, 32))
+    x, y = fnn.data.windows(unread, 32)
+    logits = jax.jit(functools.partial(fnn.predict, net))(trained.params, {}, x)
+    assert fnn.losses.cross_entropy(logits, y).mean() < by_pairs - 0.2
+
+
+def test_an_lstm_recalls_what_it_saw_thirty_moments_ago():
+    x = jax.random.normal(jax.random.key(0), (256, 30, 1))
+    target = (x[:, 0, 0] > 0).astype(int)
+    net = serial(recurrent(lstm_cell(8, forget_bias=3.0), last=True), dense(2))
+    last, _ = jax.jit(
+        lambda key: fnn.train.run(
+            key,
+            net,
+            x,
+            target,
+            loss=fnn.losses.cross_entropy,
+            optimizer=fnn.optim.adam(2e-2),
+            steps=300,
+            batch_size=64,
+        )
+    )(jax.random.key(1))
+    unseen = jax.random.normal(jax.random.key(2), (256, 30, 1))
+    guesses = fnn.predict(net, last.params, last.state, unseen)
+    assert fnn.metrics.accuracy(guesses, (unseen[:, 0, 0] > 0).astype(int)) > 0.9
