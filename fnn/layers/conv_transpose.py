@@ -145,7 +145,9 @@ def _painted(x: jax.Array, w: jax.Array, sizes: dict[str, Any], groups: int) -> 
     w = w.transpose(*places, 2 * n, 2 * n + 1, *phases, 2 * n + 2)
     w = jnp.flip(w.reshape(*taps, inputs, -1), range(n))
 
-    y = functional.conv(x, w, padding=tuple((t - 1, t - 1) for t in taps), groups=groups)
+    # Padded beforehand: XLA's weight gradient is slow on a CPU where the output outgrows the input.
+    x = jnp.pad(x, ((0, 0), *((t - 1, t - 1) for t in taps), (0, 0)))
+    y = functional.conv(x, w, padding="VALID", groups=groups)
     batch, *rough = y.shape[:-1]
     y = y.reshape(batch, *rough, groups, *strides, features)
     order = [axis for i in range(n) for axis in (1 + i, 2 + n + i)]
