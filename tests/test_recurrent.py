@@ -155,6 +155,16 @@ def test_pieces_joined_by_a_given_carry_have_the_gradient_of_the_whole(cell, rev
     chex.assert_trees_all_close(*run, rtol=1e-5, atol=1e-5)
 
 
+def test_a_given_carry_survives_a_policy_of_sixteen_bits():
+    net = fnn.with_policy(recurrent(lstm_cell(4), carry="given"), fnn.Policy(compute=jnp.bfloat16))
+    params, _ = made(net, X)
+    (_, carry), _ = net.apply(params, {}, X)
+    (y, _), _ = net.apply(params, {}, {"x": X, "carry": carry})
+    exact = recurrent(lstm_cell(4), carry="given")
+    (z, _), _ = exact.apply(params["body"], {}, {"x": X, "carry": carry})
+    chex.assert_trees_all_close(y.astype(jnp.float32), z, atol=0.03)
+
+
 # --- masks ---
 
 
@@ -505,7 +515,7 @@ def test_a_gru_reads_better_than_counts_of_pairs():
     )(jax.random.key(0), *fnn.data.windows(read, 32))
     x, y = fnn.data.windows(unread, 32)
     logits = jax.jit(functools.partial(fnn.predict, net))(trained.params, {}, x)
-    assert fnn.losses.cross_entropy(logits, y).mean() < by_pairs - 0.2
+    assert fnn.losses.cross_entropy(logits, y).mean() < by_pairs - 0.4
 
 
 def test_an_lstm_recalls_what_it_saw_thirty_moments_ago():

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from fnn.checks import check_count, features_of, located
-from fnn.core import Layer, Variables, key_for, spec
+from fnn.core import Layer, Variables, key_for
 from fnn.layers.cell import Carry, Cell
 from fnn.show import spec_text
 
@@ -91,9 +91,13 @@ def recurrent(
         del key, train
         x, mask, start = _inputs(cell, x, carry)
         if carry == "kept":
-            start = _checked_carry(cell, state, x, "state")
-        elif start is None:
-            start = cell.start(x.shape[:1], x.dtype)
+            _check_carry(cell, state, x, "state")
+            start = state
+        zero = cell.start(x.shape[:1], x.dtype)
+        if start is None:
+            start = zero
+        else:  # in the cell's dtypes: a policy may have cast it
+            start = jax.tree.map(lambda a, like: a.astype(like.dtype), start, zero)
         end, y = _led(cell, params, start, x, mask, reverse, unroll)
         if last:
             y = _last(y, mask, reverse)
@@ -272,7 +276,7 @@ def _inputs(cell: Cell, x: Any, carry: str) -> tuple[Any, Any, Any]:
                 f"recurrent: x holds a carry, but carry={carry!r};"
                 " build the layer with carry='given'"
             )
-        start = _checked_carry(cell, start, x, "carry")
+        _check_carry(cell, start, x, "carry")
     return x, mask, start
 
 
@@ -289,11 +293,15 @@ def _check_mask(mask: Any, wanted: tuple[int, ...]) -> None:
         )
 
 
-def _checked_carry(cell: Cell, carry: Any, x: Any, kind: str) -> Carry:
+def _check_carry(cell: Cell, carry: Any, x: Any, kind: str) -> None:
+    """Raise unless the carry is one of this cell, for x's batch; of what dtype is no matter."""
     wanted = jax.eval_shape(lambda: cell.start(tuple(x.shape[:1]), x.dtype))
-    if spec_text(spec(carry)) != spec_text(wanted):
+    if _shapes(carry) != _shapes(wanted):
         raise ValueError(
             f"recurrent: {kind} must be {spec_text(wanted)} for this x, got {spec_text(carry)};"
             " cell.start(batch_shape, dtype) gives one, and init a state for its x"
         )
-    return carry
+
+
+def _shapes(tree: Any) -> Any:
+    return jax.tree.map(lambda a: tuple(a.shape), tree)
