@@ -40,6 +40,7 @@ from fnn.layers.recurrent import recurrent as recurrent
 from fnn.layers.reparam import spectral_norm as spectral_norm
 from fnn.layers.reparam import weight_norm as weight_norm
 from fnn.layers.response import local_response_norm as local_response_norm
+from fnn.layers.sample import gaussian_sample as gaussian_sample
 from fnn.layers.shape import flatten as flatten
 from fnn.layers.shape import reshape as reshape
 from fnn.layers.upsample import pixel_shuffle as pixel_shuffle

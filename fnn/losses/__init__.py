@@ -19,6 +19,7 @@ from fnn.losses.classes import nll as nll
 from fnn.losses.classes import soft_cross_entropy as soft_cross_entropy
 from fnn.losses.classes import squared_hinge as squared_hinge
 from fnn.losses.classes import weighted_mean as weighted_mean
+from fnn.losses.normals import gaussian_kl as gaussian_kl
 from fnn.losses.pairs import contrastive as contrastive
 from fnn.losses.pairs import cosine_distance as cosine_distance
 from fnn.losses.pairs import cosine_embedding as cosine_embedding
