@@ -21,6 +21,7 @@ from fnn import (
     frozen,
     initializers,
     layers,
+    models,
     parallel,
     remat,
     repeat,
@@ -39,6 +40,7 @@ VOLUME = jax.ShapeDtypeStruct((2, 2, 3, 2, 2), jnp.float32)
 IDS = jax.ShapeDtypeStruct((4, 3), jnp.int32)
 PAIR = (F, F)
 MASKED = {"a": F, "b": F, "mask": jax.ShapeDtypeStruct((4,), jnp.bool_)}
+NORMAL = {"mean": F, "log_variance": F}
 CONTEXT = {"x": SEQUENCE, "context": jax.ShapeDtypeStruct((2, 4, 2), jnp.float32)}
 GROUPED = {"kv_heads": 2, "head_dim": 4, "causal": True, "rotary": 100.0, "alibi": True}
 SHIFT = {"grad": "softmax does not see the bias of the keys: it adds the same to a whole row"}
@@ -47,6 +49,7 @@ POWER = {"grad": "no gradient flows through the power iterations"}
 SLOPE = {"negative_slope": 0.1}
 HALF = {"excused": {"dtype": "the policy says what the dtypes are"}, "tolerance": 0.05}
 NOTHING = jax.checkpoint_policies.nothing_saveable
+NOISES = ("dropout", "rate=", "stochastic_depth", "noise", "sample")
 
 
 # The functions that rows are built around have names, so that `repr` reads like code.
@@ -174,6 +177,7 @@ LAYERS = [
     Row("pixel_shuffle", lambda: layers.pixel_shuffle(3), SEQUENCE),
     Row("pixel_unshuffle", lambda: layers.pixel_unshuffle((2, 1)), SMALL),
     Row("patches", lambda: layers.patches(2), IMAGE),
+    Row("gaussian_sample", lambda: layers.gaussian_sample(), NORMAL, wrong=F),
     Row("attention", lambda: layers.attention(2, head_dim=2, features=2), SEQUENCE, excused=SHIFT),
     Row("attention to a context", lambda: layers.attention(1, bias=False, rate=0.3), CONTEXT),
     Row("moe", lambda: layers.moe(5, experts=3)),
@@ -211,14 +215,16 @@ LAYERS = [
     Row("compose", lambda: compose(unet, down=dense(2), middle=dense(2), up=dense(3))),
     Row("compose of two inputs", lambda: compose(twins, eye=serial(dense(4), dropout(0.2))), PAIR),
     Row("compose calls twice", lambda: compose(twice_normal, norm=batch_norm())),
+    Row("autoencoder", lambda: models.autoencoder(4, 2, shape=3, corrupt=dropout(0.3))),
+    Row("vae", lambda: models.vae(2, shape=(2, 2, 3), hidden=4), IMAGE),
     Row("everything nested", lambda: serial(stem=residual(compose(unet, **UNET)), head=dense(1))),
 ]
 
 NAMES = {name: getattr(jnp, name) for name in ("add", "multiply", "sin")}
-NAMES |= {name: getattr(jax.nn, name) for name in ("tanh", "gelu", "silu", "leaky_relu")}
+NAMES |= {name: getattr(jax.nn, name) for name in ("tanh", "gelu", "silu", "relu", "leaky_relu")}
 NAMES |= {f.__name__: f for f in (twins, unet, twice_normal, cross, pick, by_lengths)}
 NAMES |= {"bits": jax.random.bits, "partial": functools.partial, NOTHING.__name__: NOTHING}
-for rooms in (initializers, layers, fnn):
+for rooms in (models, initializers, layers, fnn):
     NAMES |= {name: getattr(rooms, name) for name in dir(rooms) if not name.startswith("_")}
 
 
@@ -383,9 +389,9 @@ def test_training_reaches_every_child(case):
     other, _ = case.apply(True, key=jax.random.key(8))
     for path, moved in fnn.trees.paths(after).items():
         assert not jnp.array_equal(moved, fnn.trees.paths(case.state)[path]), f"{path} stands still"
-    if any(noise in repr(case.net) for noise in ("dropout", "rate=", "stochastic_depth", "noise")):
-        assert not jnp.array_equal(y, other)
-        assert not jnp.array_equal(y, case.apply(False)[0])
+    if any(noise in repr(case.net) for noise in NOISES):
+        assert not jax.tree.all(jax.tree.map(jnp.array_equal, y, other))
+        assert not jax.tree.all(jax.tree.map(jnp.array_equal, y, case.apply(False)[0]))
     else:
         chex.assert_trees_all_equal(y, other)
 

@@ -1,7 +1,17 @@
 """Recipes: whole networks made of layers and combinators, and of nothing else."""
 
+from fnn.models.autoencoder import autoencoder as autoencoder
+from fnn.models.autoencoder import conv_autoencoder as conv_autoencoder
+from fnn.models.autoencoder import decode as decode
+from fnn.models.autoencoder import encode as encode
 from fnn.models.convnet import convnet as convnet
 from fnn.models.convnet import lenet as lenet
+from fnn.models.gan import Gan as Gan
+from fnn.models.gan import GanLosses as GanLosses
+from fnn.models.gan import GanState as GanState
+from fnn.models.gan import draw_examples as draw_examples
+from fnn.models.gan import gan as gan
+from fnn.models.gan import make_gan_step as make_gan_step
 from fnn.models.gpt import generate as generate
 from fnn.models.gpt import gpt as gpt
 from fnn.models.mlp import mlp as mlp
@@ -11,4 +21,9 @@ from fnn.models.rnn import stacked as stacked
 from fnn.models.transformer import feed_forward as feed_forward
 from fnn.models.transformer import transformer as transformer
 from fnn.models.transformer import transformer_block as transformer_block
+from fnn.models.vae import elbo as elbo
+from fnn.models.vae import mean_and_log_variance as mean_and_log_variance
+from fnn.models.vae import negative_elbo as negative_elbo
+from fnn.models.vae import vae as vae
+from fnn.models.vae import variational as variational
 from fnn.models.vit import vit as vit
