@@ -47,7 +47,8 @@ def recurrent(
         each call goes on where the last one ended, in training and at inference: for streams, for
         `models.generate`, and for truncated backpropagation, as no gradient comes from the call
         before. `init` gives zeros, for the batch of its x. The params are the same with all three.
-      unroll: moments in one turn of the loop. More make a larger program, which compiles longer.
+      unroll: moments in one turn of the loop. More make a larger program, which compiles longer and
+        on a CPU runs no faster (benchmarks/recurrent.py).
 
     Shapes:
       x: (batch, time, inputs), or a dict of that and {"mask": (batch, time)}
