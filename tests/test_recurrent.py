@@ -44,6 +44,16 @@ def shake(tree, seed=1):
     return jax.tree.unflatten(structure, noisy)
 
 
+# Tests compile more than they compute: LLVM may do without its slow passes.
+quick = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+
+
+@functools.cache
+def weights(cell):
+    """Parameters of a cell, made once for all tests, with no bias at zero."""
+    return shake(recurrent(cell).init(jax.random.key(0), X).params)
+
+
 X = jax.random.normal(jax.random.key(9), (3, 6, 2))
 LENGTHS = np.array([4, 6, 1])
 MASK = jnp.arange(6) < LENGTHS[:, None]
@@ -97,7 +107,7 @@ def test_outputs_final_states_and_gradients_are_pytorchs(name, dtype):
             nested(name, kind, dtype)
             for kind in ("params", "start", "end", "dend", "dparams", "dstart")
         )
-        run = jax.jit(jax.value_and_grad(total, (0, 1, 2), has_aux=True))
+        run = quick(jax.value_and_grad(total, (0, 1, 2), has_aux=True))
         (_, out), slopes = run(params, start, x)
         tolerance = 1e-10 if dtype == "float64" else 1e-5
         chex.assert_trees_all_close(out, (y, end), atol=tolerance)
@@ -108,8 +118,8 @@ def test_outputs_final_states_and_gradients_are_pytorchs(name, dtype):
 
 
 def test_a_stream_stepped_moment_by_moment_is_the_whole_pass(cell):
-    params = shake(made(recurrent(cell), X).params)
-    step = jax.jit(cell.step)
+    params = weights(cell)
+    step = quick(cell.step)
     carry, seen = cell.start((3,), X.dtype), []
     for t in range(6):
         carry, y = step(params, carry, X[:, t])
@@ -123,7 +133,7 @@ def test_a_stream_stepped_moment_by_moment_is_the_whole_pass(cell):
 
 
 def test_a_kept_carry_goes_on_where_the_last_call_ended(cell):
-    params = shake(made(recurrent(cell), X).params)
+    params = weights(cell)
     whole, _ = recurrent(cell).apply(params, {}, X)
     keeper = recurrent(cell, carry="kept")
     same, state = made(keeper, X)
@@ -139,7 +149,7 @@ def test_a_kept_carry_goes_on_where_the_last_call_ended(cell):
 @pytest.mark.parametrize("reverse", [False, True])
 def test_pieces_joined_by_a_given_carry_have_the_gradient_of_the_whole(cell, reverse):
     net = recurrent(cell, carry="given", reverse=reverse)
-    params = shake(made(net, X).params)
+    params = weights(cell)
     first, second = (X[:, 2:], X[:, :2]) if reverse else (X[:, :4], X[:, 4:])
 
     def whole(params):
@@ -151,7 +161,7 @@ def test_pieces_joined_by_a_given_carry_have_the_gradient_of_the_whole(cell, rev
         (z, end), _ = net.apply(params, {}, {"x": second, "carry": carry})
         return (y**2).sum() + (z**2).sum(), end
 
-    run = [jax.jit(jax.value_and_grad(f, has_aux=True))(params) for f in (whole, pieces)]
+    run = [quick(jax.value_and_grad(f, has_aux=True))(params) for f in (whole, pieces)]
     chex.assert_trees_all_close(*run, rtol=1e-5, atol=1e-5)
 
 
@@ -171,8 +181,8 @@ def test_a_given_carry_survives_a_policy_of_sixteen_bits():
 @pytest.mark.parametrize("reverse", [False, True])
 def test_a_masked_sequence_is_its_real_part_alone(cell, reverse):
     net = recurrent(cell, carry="given", reverse=reverse)
-    params = shake(made(net, X).params)
-    run = jax.jit(net.apply)
+    params = weights(cell)
+    run = quick(net.apply)
     (y, end), _ = run(params, {}, {"x": X, "mask": MASK})
     for i, length in enumerate(LENGTHS):
         (alone, alone_end), _ = run(params, {}, X[i : i + 1, :length])
@@ -185,7 +195,7 @@ def test_a_masked_sequence_is_its_real_part_alone(cell, reverse):
 
 def test_moments_masked_in_the_middle_might_as_well_be_cut_out(cell):
     net = recurrent(cell, last=True)
-    params = shake(made(net, X).params)
+    params = weights(cell)
     mask = jnp.array([True, False, True, True, False, False])
     y, _ = net.apply(params, {}, {"x": X, "mask": jnp.tile(mask, (3, 1))})
     chex.assert_trees_all_close(y, net.apply(params, {}, X[:, mask])[0], atol=1e-6)
@@ -193,13 +203,13 @@ def test_moments_masked_in_the_middle_might_as_well_be_cut_out(cell):
 
 def test_nothing_behind_a_mask_is_seen_not_even_nan(cell):
     net = bidirectional(cell)
-    params = shake(made(net, X).params)
+    params = {"forward": weights(cell), "backward": weights(cell)}
 
     def total(params, x):
         y, _ = net.apply(params, {}, {"x": x, "mask": MASK})
         return (y**2).sum()
 
-    run = jax.jit(jax.value_and_grad(total, (0, 1)))
+    run = quick(jax.value_and_grad(total, (0, 1)))
     clean, spoilt = (run(params, jnp.where(MASK[..., None], X, bad)) for bad in (0.0, jnp.nan))
     chex.assert_trees_all_equal(clean, spoilt)
     assert not clean[1][1][~MASK].any()
@@ -224,7 +234,7 @@ def test_last_is_the_output_of_the_last_real_moment_read(reverse):
 
 
 def test_reverse_is_the_pass_over_the_reversed_sequence(cell):
-    params = shake(made(recurrent(cell), X).params)
+    params = weights(cell)
     forwards, _ = recurrent(cell).apply(params, {}, X[:, ::-1])
     backwards, _ = recurrent(cell, reverse=True).apply(params, {}, X)
     chex.assert_trees_all_close(backwards, forwards[:, ::-1], atol=1e-6)
@@ -250,7 +260,7 @@ def test_the_two_directions_of_one_cell_have_weights_of_their_own():
 
 
 def test_unrolling_changes_no_number(cell):
-    params = shake(made(recurrent(cell), X).params)
+    params = weights(cell)
     turns = [recurrent(cell, unroll=n).apply(params, {}, X)[0] for n in (1, 4)]
     chex.assert_trees_all_close(*turns, atol=1e-6)
 
@@ -282,7 +292,7 @@ def test_an_open_forget_gate_keeps_a_memory_and_a_shut_one_loses_it():
 
 def test_the_gru_of_the_paper_is_its_equations():
     cell = gru_cell(3, reset_after=False)
-    params = shake(made(recurrent(cell), X).params)
+    params = weights(cell)
     assert set(params) == {"w_x", "w_h", "b"}
     w_x, w_h, b = (np.asarray(params[n], np.float64).reshape(-1, 3, 3) for n in ("w_x", "w_h", "b"))
 
@@ -316,7 +326,7 @@ def test_a_memory_is_a_wide_sum_even_of_narrow_numbers():
     net = recurrent(cell, carry="given")
     params = jax.tree.map(jnp.zeros_like, made(net, x).params)
     params["b"] = jnp.array([30.0, 30.0, 0.001, 30.0])  # c grows by tanh(0.001) a moment
-    (y, end), _ = jax.jit(net.apply)(params, {}, x)
+    (y, end), _ = quick(net.apply)(params, {}, x)
     assert y.dtype == jnp.bfloat16
     assert end["c"].dtype == jnp.float32
     chex.assert_trees_all_close(end["c"], jnp.array([[2.0]]), rtol=0.01)  # 16 bits stop at 0.25
@@ -461,7 +471,7 @@ def test_a_recurrent_language_model_writes_what_its_whole_pass_finds_likeliest()
     params = shake(made(make(), ids).params)
     writer = make(carry="kept")
     write = functools.partial(models.generate, writer, steps=5, temperature=0.0)
-    written = jax.jit(write)(params, ids, key=jax.random.key(0))
+    written = quick(write)(params, ids, key=jax.random.key(0))
     text = jnp.concatenate([ids, written], 1)
     logits, _ = make().apply(params, {}, text)
     chex.assert_trees_all_equal(logits[:, 2:-1].argmax(-1), written)
