@@ -92,6 +92,8 @@ def conv(
             )
     if jax.default_backend() != "cpu":
         return _plain(x, w, strides, pads, dilations, groups)
+    if any(sum(pad) >= k for pad, k in zip(pads, reach, strict=True)):
+        x, pads = jnp.pad(x, ((0, 0), *pads, (0, 0))), ((0, 0),) * n  # else y would outgrow x
     if n == 3 or (groups > 1 and w.shape[-2] == 1):
         return _by_taps(x, w, strides, pads, dilations, groups)
     if groups > 1:

@@ -16,6 +16,7 @@ from fnn.optim.base import Optimizer
 from fnn.stop import Report, Rule
 from fnn.train.arguments import check_metrics, check_number, check_pair, check_parts
 from fnn.train.bar import progress_bar
+from fnn.train.compiler import compiled
 from fnn.train.evaluate import Metric, evaluate
 from fnn.train.run import Progress, check_budget, examples, make_advance
 from fnn.train.step import Loss, TrainState, init, make_step
@@ -267,7 +268,7 @@ def _programs(
         return evaluate(net, params, state, *data, loss=wanted, metrics=dict(named))
 
     fresh = jax.jit(lambda key, x: init(net, optimizer, key, x))
-    return fresh, jax.jit(make_advance(step, n, batch_size)), jax.jit(measure, static_argnums=2)
+    return fresh, compiled(make_advance(step, n, batch_size)), compiled(measure, static_argnums=2)
 
 
 def _measure(
