@@ -5,6 +5,7 @@ bytes, `figure.savefig(path)` a file of any kind. Matplotlib is imported inside 
 """
 
 import io
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -113,12 +114,17 @@ def images(pictures: Any, *, columns: int | None = None, title: str = "") -> "Fi
     named = dict(pictures) if isinstance(pictures, dict) else {"": pictures}
     grids = {name: _tiled(some, columns) for name, some in named.items()}
     with styled():
-        widths = [grid.shape[1] / grid.shape[0] for grid in grids.values()]
-        size = (3.6 * sum(widths) + 0.2, 3.9 + 0.3 * bool(title))
+        widths = [3.6 * grid.shape[1] / grid.shape[0] for grid in grids.values()]  # inches
+        names = [
+            textwrap.fill(plain(name), round(11 * width))
+            for name, width in zip(grids, widths, strict=True)
+        ]
+        lines = 1 + max(name.count("\n") for name in names)
+        size = (sum(widths) + 0.2, 3.8 + 0.2 * lines + 0.3 * bool(title))
         figure, axes = blank(1, len(grids), size, width_ratios=widths)
-        for panel, (name, grid) in zip(axes.flat, grids.items(), strict=True):
-            panel.imshow(grid, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-            panel.set_title(plain(name), fontweight="bold")
+        for panel, name, grid in zip(axes.flat, names, grids.values(), strict=True):
+            panel.imshow(grid, cmap="gray", vmin=0, vmax=1)
+            panel.set_title(name, fontweight="bold")
             panel.set_axis_off()
         figure.suptitle(plain(title))
     return figure
