@@ -10,3 +10,4 @@ from fnn.functional.pool import max_pool as max_pool
 from fnn.functional.positions import alibi as alibi
 from fnn.functional.positions import alibi_slopes as alibi_slopes
 from fnn.functional.positions import rotary as rotary
+from fnn.functional.rows import rows_times as rows_times

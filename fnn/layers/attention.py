@@ -260,7 +260,7 @@ def _projected(
     own = _branch(params, name)
     w = need(own, "w", where="attention", kind=f"params[{name!r}]")
     check_features(x, w.shape[0], "attention")
-    y = jnp.matmul(x, w.astype(x.dtype))
+    y = functional.rows_times(x, w.astype(x.dtype))
     if bias:
         y = y + need(own, "b", where="attention", kind=f"params[{name!r}]").astype(x.dtype)
     return y if heads is None else y.reshape(*y.shape[:-1], heads, -1)

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from fnn import initializers
+from fnn import functional, initializers
 from fnn.checks import check_count, check_features, need, one_array
 from fnn.core import Layer, Variables, key_for
 from fnn.initializers import Initializer
@@ -88,7 +88,7 @@ def embed(
         if jnp.issubdtype(x.dtype, jnp.integer):
             y = w.at[x].get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)
         else:
-            y = jnp.matmul(x, w.T.astype(x.dtype))
+            y = functional.rows_times(x, w.T.astype(x.dtype))
         return y, state
 
     def check(x):

@@ -1,8 +1,6 @@
 """Layers whose output is a weighted sum of their input: neurons."""
 
-import jax.numpy as jnp
-
-from fnn import initializers
+from fnn import functional, initializers
 from fnn.checks import check_count, check_features, features_of, need
 from fnn.core import Layer, Variables, key_for
 from fnn.initializers import Initializer
@@ -39,7 +37,7 @@ def dense(
         in apply if x has other features than w has rows.
       TypeError: at construction if `features` is no int; in both if x is no floating array.
 
-    >>> import jax
+    >>> import jax, jax.numpy as jnp
     >>> net = dense(2, w_init=initializers.ones)
     >>> params, state = net.init(jax.random.key(0), jnp.ones((1, 3)))
     >>> print(net.apply(params, state, jnp.array([[1.0, 2.0, 3.0]]))[0])
@@ -58,7 +56,7 @@ def dense(
         del key, train
         w = need(params, "w", where="dense", kind="params")
         check_features(x, w.shape[0], "dense")
-        y = jnp.matmul(x, w.astype(x.dtype))
+        y = functional.rows_times(x, w.astype(x.dtype))
         if bias:
             y = y + need(params, "b", where="dense", kind="params").astype(x.dtype)
         return y, state
@@ -83,7 +81,7 @@ def bias(*, b_init: Initializer = initializers.zeros) -> Layer:
       ValueError: in init if x has no feature axis; in apply if x has other features than b.
       TypeError: in both if x is no floating array.
 
-    >>> import jax
+    >>> import jax, jax.numpy as jnp
     >>> net = bias(b_init=initializers.ones)
     >>> params, state = net.init(jax.random.key(0), jnp.zeros((1, 3)))
     >>> print(net.apply(params, state, jnp.array([[1.0, 2.0, 3.0]]))[0])

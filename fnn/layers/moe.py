@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from fnn import initializers
+from fnn import functional, initializers
 from fnn.checks import check_count, check_features, features_of, need
 from fnn.core import Layer, Variables, key_for
 from fnn.initializers import Initializer
@@ -125,7 +125,7 @@ def moe(
         g = g.astype(x.dtype)
         # All experts as one wide network: two products, and the second one sums over experts.
         w, b, v, c = (a.astype(x.dtype) for a in (w, b, v, c))
-        h = x @ jnp.moveaxis(w, 0, 1).reshape(w.shape[1], -1) + b.reshape(-1)
+        h = functional.rows_times(x, jnp.moveaxis(w, 0, 1).reshape(w.shape[1], -1)) + b.reshape(-1)
         h = activation(h).reshape(*x.shape[:-1], *b.shape) * g[..., None]
         y = h.reshape(*x.shape[:-1], -1) @ v.reshape(-1, v.shape[-1]) + g @ c
         if train:
