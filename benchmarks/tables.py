@@ -42,7 +42,18 @@ def train_mlp(results):
     return f"{harness.table(rows)}\n\n{note}; in brackets the quartiles.\n"
 
 
-TABLES = {"train_mlp": train_mlp}
+def train_cnn(results):
+    """Milliseconds a step of a small CNN by library, and how many times faster fnn is."""
+    rows = [["", "ms a step (quartiles)", "fnn.fit is faster by (quartiles)"]]
+    for name, found in results["cases"].items():
+        low, middle, high = (1e3 * q for q in harness.quartiles(found["seconds_per_unit"]))
+        least, ratio, most = found["faster_by"]
+        times = "" if name == "fnn.fit" else f"{ratio:.2f}x ({least:.2f}-{most:.2f})"
+        rows.append([name, f"{middle:.0f} ({low:.0f}-{high:.0f})", times])
+    return f"{harness.table(rows)}\n"
+
+
+TABLES = {"train_mlp": train_mlp, "train_cnn": train_cnn}
 
 
 def filled(text):

@@ -5,7 +5,6 @@ conv 3x3x32, conv 3x3x64, max-pool 2, dense 128, dense 10; batch 64, Adam. Write
 """
 
 import argparse
-import sys
 import time
 
 import harness
@@ -13,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import tables
 from jax import lax
 
 import fnn
@@ -164,17 +164,11 @@ def main(arguments=None):
         cases["a plain scan over lax convolutions"] = plain_scan(x, y, 2)
     begun = time.perf_counter()
     found = harness.interleaved(cases, rounds=options.rounds)
-    rows = [["", "ms a step (quartiles)", "fnn.fit is faster by (quartiles)"]]
-    summary = {}
     for name, figures in found.items():
-        low, middle, high = (1e3 * q for q in harness.quartiles(figures["seconds_per_unit"]))
-        times = harness.quartiles(harness.ratios(found, "fnn.fit", name))
-        figures["faster_by"] = times
-        summary[name] = figures
-        ratio = "" if name == "fnn.fit" else f"{times[1]:.2f}x ({times[0]:.2f}-{times[2]:.2f})"
-        rows.append([name, f"{middle:.1f} ({low:.1f}-{high:.1f})", ratio])
-    print(harness.table(rows), f"\n{time.perf_counter() - begun:.0f} s", file=sys.stdout)
-    print("written to", harness.save("train_cnn", {"batch": BATCH, "cases": summary}))
+        figures["faster_by"] = harness.quartiles(harness.ratios(found, "fnn.fit", name))
+    results = {"batch": BATCH, "cases": found}
+    print(tables.train_cnn(results), f"\n{time.perf_counter() - begun:.0f} s")
+    print("written to", harness.save("train_cnn", results))
 
 
 if __name__ == "__main__":
