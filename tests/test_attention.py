@@ -271,7 +271,7 @@ def test_functional_attention_refuses_what_would_broadcast():
     with pytest.raises(TypeError, match="go into bias"):
         functional.attention(q, k, k, mask=jnp.ones((3, 3)))
     with pytest.raises(ValueError, match="multiple of the heads"):
-        functional.attention(q, jnp.ones((2, 3, 4, 4)), k)
+        functional.attention_weights(q, jnp.ones((2, 3, 4, 4)))
     with pytest.raises(ValueError, match="same axes"):
         functional.attention(q, k, jnp.ones((2, 4, 2, 4)))
 

@@ -58,11 +58,9 @@ def attention(
     >>> print(attention(q, k, v).ravel(), attention(q, k, v, causal=True).ravel())
     [2. 2.] [1. 2.]
     """
-    e, z = _unnormalised(q, k, mask, bias, causal, offset, scale)
     _check_values(k, v)
-    # Dividing after the product costs head_dim divisions a query in place of one for each key.
-    y = _times_values(e.astype(v.dtype), v, e.dtype)
-    return _ungrouped(y / z).astype(v.dtype)
+    w = _weights(q, k, mask, bias, causal, offset, scale)
+    return _ungrouped(_times_values(w.astype(v.dtype), v, w.dtype)).astype(v.dtype)
 
 
 def attention_weights(
@@ -84,8 +82,7 @@ def attention_weights(
     [[[1.  0. ]
       [0.5 0.5]]]
     """
-    e, z = _unnormalised(q, k, mask, bias, causal, offset, scale)
-    w = e / z  # (..., kv_heads, group, queries, keys)
+    w = _weights(q, k, mask, bias, causal, offset, scale)
     return w.reshape(*w.shape[:-4], w.shape[-4] * w.shape[-3], *w.shape[-2:])
 
 
@@ -109,8 +106,8 @@ def weighted_values(weights: jax.Array, v: jax.Array) -> jax.Array:
     return _ungrouped(_times_values(w.astype(v.dtype), v, weights.dtype)).astype(v.dtype)
 
 
-def _unnormalised(q, k, mask, bias, causal, offset, scale):
-    """e^(s - max s) and its sum over the keys, each (..., kv_heads, group, queries, keys or 1)."""
+def _weights(q, k, mask, bias, causal, offset, scale):
+    """The weights of `attention`, (..., kv_heads, group, queries, keys)."""
     _check_queries(q, k)
     kv_heads, group = k.shape[-2], _group("attention", q.shape[-2], k.shape[-2])
     queries, keys = q.shape[-3], k.shape[-3]
@@ -131,11 +128,24 @@ def _unnormalised(q, k, mask, bias, causal, offset, scale):
         seen = past if seen is None else seen & past
     if seen is not None:
         s = jnp.where(seen, s, -jnp.inf)
-    # The largest score of a row that sees nothing is -inf: it must not be taken from itself.
-    top = jnp.maximum(jnp.max(s, axis=-1, keepdims=True), jnp.finfo(dtype).min)
-    e = jnp.exp(s - jax.lax.stop_gradient(top))
+    return _softmax(s)
+
+
+@jax.custom_jvp
+def _softmax(s: jax.Array) -> jax.Array:
+    """Softmax over the last axis; zeros, with slopes of zero, where all of it is -inf."""
+    # The largest of a row that sees nothing is -inf, which must not be taken from itself.
+    top = jnp.maximum(jnp.max(s, axis=-1, keepdims=True), jnp.finfo(s.dtype).min)
+    e = jnp.exp(s - top)
     z = jnp.sum(e, axis=-1, keepdims=True)  # at least 1 for every row that sees a key
-    return e, jnp.where(z == 0, 1, z)
+    return e * (1 / jnp.where(z == 0, 1, z))
+
+
+@_softmax.defjvp
+def _softmax_jvp(primals, tangents):
+    # By its own output alone, which is there already: XLA for CPU is slower with all its parts.
+    w, t = _softmax(*primals), tangents[0]
+    return w, w * (t - jnp.sum(w * t, axis=-1, keepdims=True))
 
 
 def causal_mask(queries: int, keys: int, *, offset: int | jax.Array = 0) -> jax.Array:
