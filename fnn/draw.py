@@ -120,7 +120,7 @@ def images(pictures: Any, *, columns: int | None = None, title: str = "") -> "Fi
             for name, width in zip(grids, widths, strict=True)
         ]
         lines = 1 + max(name.count("\n") for name in names)
-        size = (sum(widths) + 0.2, 3.8 + 0.2 * lines + 0.3 * bool(title))
+        size = (sum(widths) + 0.2, 3.65 + 0.2 * lines + 0.3 * bool(title))
         figure, axes = blank(1, len(grids), size, width_ratios=widths)
         for panel, name, grid in zip(axes.flat, names, grids.values(), strict=True):
             panel.imshow(grid, cmap="gray", vmin=0, vmax=1)

@@ -154,7 +154,7 @@ def test_a_conv_autoencoder_learns_where_a_square_stands():
     grid = jnp.arange(8)
     inside = (grid[:, None] >= row) & (grid[:, None] < row + 3)
     x = (inside & (grid >= column) & (grid < column + 3))[..., None].astype(jnp.float32)
-    net = models.conv_autoencoder(8, 8, code=2, shape=(8, 8, 1))
+    net = models.conv_autoencoder(8, code=2, shape=(8, 8, 1))
     params, state = trained(net, x, losses.squared_error, 200, rate=1e-2)
     assert mean_error(fnn.predict(net, params, state, x), x) < 0.5 * float(jnp.var(x, 0).mean())
 
