@@ -49,15 +49,15 @@ def max_pool(
     >>> print(max_pool(jnp.array([3.0, 1.0, 4.0, 1.0, 5.0]).reshape(1, 5, 1), 2).ravel())
     [3. 4.]
     """
-    window, stride, pads, places = _settled(x, window, stride, padding)
+    sizes, steps, pads, places = _settled(x, window, stride, padding)
     if jax.default_backend() == "cpu":
-        if window == stride and not any(map(any, pads)):
-            return _max_of_blocks(_blocks(x, window, places), tuple(range(2, x.ndim * 2 - 2, 2)))
-        if math.prod(window) <= _FEW:
+        if sizes == steps and not any(map(any, pads)):
+            return _max_of_blocks(_blocks(x, sizes, places), tuple(range(2, x.ndim * 2 - 2, 2)))
+        if math.prod(sizes) <= _FEW:
             x = _padded(x, pads, -jnp.inf)
-            return _over_taps(x, window, stride, places, lambda a, b: jnp.where(_beats(b, a), b, a))
+            return _over_taps(x, sizes, steps, places, lambda a, b: jnp.where(_beats(b, a), b, a))
     start = np.array(-np.inf, x.dtype)
-    return lax.reduce_window(x, start, lax.max, *_windows(window, stride, pads))
+    return lax.reduce_window(x, start, lax.max, *_windows(sizes, steps, pads))
 
 
 def avg_pool(
@@ -89,20 +89,20 @@ def avg_pool(
     >>> print(avg_pool(jnp.array([3.0, 1.0, 4.0, 1.0, 5.0]).reshape(1, 5, 1), 2).ravel())
     [2.  2.5]
     """
-    window, stride, pads, places = _settled(x, window, stride, padding)
+    sizes, steps, pads, places = _settled(x, window, stride, padding)
     z = x.astype(wide(x.dtype))
-    if window == stride and not any(map(any, pads)):
+    if sizes == steps and not any(map(any, pads)):
         axes = tuple(range(2, x.ndim * 2 - 2, 2))
-        return _blocks(z, window, places).mean(axes).astype(x.dtype)
-    if math.prod(window) <= _FEW and jax.default_backend() == "cpu":
-        total = _over_taps(_padded(z, pads, 0), window, stride, places, jnp.add)
+        return _blocks(z, sizes, places).mean(axes).astype(x.dtype)
+    if math.prod(sizes) <= _FEW and jax.default_backend() == "cpu":
+        total = _over_taps(_padded(z, pads, 0), sizes, steps, places, jnp.add)
     else:
         zero = np.array(0, z.dtype)
-        total = lax.reduce_window(z, zero, lax.add, *_windows(window, stride, pads))
+        total = lax.reduce_window(z, zero, lax.add, *_windows(sizes, steps, pads))
     if count_padding or not any(map(any, pads)):
-        return (total / math.prod(window)).astype(x.dtype)
+        return (total / math.prod(sizes)).astype(x.dtype)
     count = np.ones((), np.float64)
-    for size, k, s, (low, _), n in zip(x.shape[1:-1], window, stride, pads, places, strict=True):
+    for size, k, s, (low, _), n in zip(x.shape[1:-1], sizes, steps, pads, places, strict=True):
         first = np.arange(n) * s - low
         count = np.multiply.outer(count, np.minimum(first + k, size) - np.maximum(first, 0))
     return (total / jnp.asarray(count, z.dtype)[..., None]).astype(x.dtype)
@@ -141,14 +141,13 @@ def _max_of_blocks(blocks: jax.Array, axes: tuple[int, ...]) -> jax.Array:
     """
 
     def winner(blocks):
-        best, which = None, None
-        for number, tap in enumerate(np.ndindex(*(blocks.shape[axis] for axis in axes))):
+        first, *others = np.ndindex(*(blocks.shape[axis] for axis in axes))
+        best = blocks[_at(blocks.ndim, axes, first)]
+        which = jnp.zeros(best.shape, jnp.int32)
+        for number, tap in enumerate(others, 1):
             entry = blocks[_at(blocks.ndim, axes, tap)]
-            if best is None:
-                best, which = entry, jnp.zeros(entry.shape, jnp.int32)
-            else:
-                better = _beats(entry, best)
-                best, which = jnp.where(better, entry, best), jnp.where(better, number, which)
+            better = _beats(entry, best)
+            best, which = jnp.where(better, entry, best), jnp.where(better, number, which)
         return best, which
 
     @jax.custom_jvp
