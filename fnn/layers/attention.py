@@ -164,9 +164,7 @@ def attention(
 
     def apply(params, state, x, /, *, key=None, train=False):
         x, context, mask = _inputs(x, cache)
-        q = _projected(params, "q", x, bias, heads)
-        k = _projected(params, "k", context, bias, kv_heads)
-        v = _projected(params, "v", context, bias, kv_heads)
+        q, k, v = _queries_keys_values(params, x, context, bias, (heads, kv_heads, kv_heads))
         first = 0 if cache is None else need(state, "position", where="attention", kind="state")
         if base is not None:
             q, k = (_turned(a, base, first) for a in (q, k))
@@ -253,17 +251,40 @@ def _head_dim(x: Any, heads: int, head_dim: int | None) -> int:
     return head_dim or x.shape[-1] // heads
 
 
-def _projected(
-    params: Mapping[str, Any], name: str, x: jax.Array, bias: bool, heads: int | None = None
-) -> jax.Array:
-    """x w + b of one of the four projections, its last axis split into heads if there are some."""
-    own = _branch(params, name)
-    w = need(own, "w", where="attention", kind=f"params[{name!r}]")
+def _queries_keys_values(
+    params: Mapping[str, Any], x: Any, context: Any, bias: bool, heads: tuple[int, int, int]
+) -> list[jax.Array]:
+    """q, k and v, each (batch, time, heads, head_dim); of one array all in one product."""
+    if x is context:
+        own = [_weights(params, name, x, bias) for name in "qkv"]
+        w, b = ([a for a in each if a is not None] for each in zip(*own, strict=True))
+        y = functional.rows_times(x, jnp.concatenate(w, 1))
+        if b:
+            y = y + jnp.concatenate(b)
+        ends = [w[0].shape[1], w[0].shape[1] + w[1].shape[1]]
+        parts = jnp.split(y, ends, axis=-1)
+    else:
+        pairs = zip("qkv", (x, context, context), strict=True)
+        parts = [_projected(params, name, a, bias) for name, a in pairs]
+    return [y.reshape(*y.shape[:-1], n, -1) for y, n in zip(parts, heads, strict=True)]
+
+
+def _projected(params: Mapping[str, Any], name: str, x: jax.Array, bias: bool) -> jax.Array:
+    """x w + b of one of the four projections."""
+    w, b = _weights(params, name, x, bias)
+    y = functional.rows_times(x, w)
+    return y if b is None else y + b
+
+
+def _weights(
+    params: Mapping[str, Any], name: str, x: jax.Array, bias: bool
+) -> tuple[jax.Array, jax.Array | None]:
+    """w and b (or None) of one of the four projections, in x's dtype."""
+    own, where = _branch(params, name), f"params[{name!r}]"
+    w = need(own, "w", where="attention", kind=where)
     check_features(x, w.shape[0], "attention")
-    y = functional.rows_times(x, w.astype(x.dtype))
-    if bias:
-        y = y + need(own, "b", where="attention", kind=f"params[{name!r}]").astype(x.dtype)
-    return y if heads is None else y.reshape(*y.shape[:-1], heads, -1)
+    b = need(own, "b", where="attention", kind=where).astype(x.dtype) if bias else None
+    return w.astype(x.dtype), b
 
 
 def _branch(params: Mapping[str, Any], name: str) -> Mapping[str, Any]:
