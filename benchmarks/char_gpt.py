@@ -156,7 +156,7 @@ class Torch(Case):
         import torch
 
         super().__init__(arguments)
-        self.data = [torch.from_numpy(a).long() for a in (self.x, self.y)]
+        self.data = [torch.tensor(a, dtype=torch.long) for a in (self.x, self.y)]
 
     def train(self, seed):
         import torch
