@@ -140,6 +140,7 @@ def folds(key: jax.Array, n: int, k: int, labels: Any = None) -> list[Fold]:
 
 
 def part_size(where: str, name: str, size: float | int, n: int) -> int:
+    """How many of n examples a share or a number means, or an error if a part would be empty."""
     count = round(size * n) if isinstance(size, float) and size < 1 else size
     if isinstance(count, bool) or count != int(count) or not 0 < count < n:
         raise ValueError(
