@@ -49,7 +49,7 @@ POWER = {"grad": "no gradient flows through the power iterations"}
 SLOPE = {"negative_slope": 0.1}
 HALF = {"excused": {"dtype": "the policy says what the dtypes are"}, "tolerance": 0.05}
 NOTHING = jax.checkpoint_policies.nothing_saveable
-NOISES = ("dropout", "rate=", "stochastic_depth", "noise", "sample")
+NOISES = ("dropout", "rate=", "stochastic_depth", "noise", "gaussian_sample")
 
 
 # The functions that rows are built around have names, so that `repr` reads like code.
