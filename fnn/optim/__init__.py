@@ -18,6 +18,7 @@ from fnn.optim.adam import adamax as adamax
 from fnn.optim.adam import adamw as adamw
 from fnn.optim.adam import nadam as nadam
 from fnn.optim.amsgrad import amsgrad as amsgrad
+from fnn.optim.averages import eval_params as eval_params
 from fnn.optim.base import Optimizer as Optimizer
 from fnn.optim.base import apply_updates as apply_updates
 from fnn.optim.chain import chain as chain
