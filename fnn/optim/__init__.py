@@ -10,6 +10,7 @@
 {'w': Array([ 0.9, -2.1], dtype=float32)}
 """
 
+from fnn.optim import curvature as curvature
 from fnn.optim import schedules as schedules
 from fnn.optim.adadelta import adadelta as adadelta
 from fnn.optim.adagrad import adagrad as adagrad
@@ -35,6 +36,24 @@ from fnn.optim.links import identity as identity
 from fnn.optim.links import scale as scale
 from fnn.optim.links import scale_by_schedule as scale_by_schedule
 from fnn.optim.lion import lion as lion
+from fnn.optim.minimizers import Composite as Composite
+from fnn.optim.minimizers import Minimum as Minimum
+from fnn.optim.minimizers import backtracking as backtracking
+from fnn.optim.minimizers import bfgs as bfgs
+from fnn.optim.minimizers import composite as composite
+from fnn.optim.minimizers import conjugate_gradients as conjugate_gradients
+from fnn.optim.minimizers import damped_newton as damped_newton
+from fnn.optim.minimizers import gauss_newton as gauss_newton
+from fnn.optim.minimizers import lbfgs as lbfgs
+from fnn.optim.minimizers import levenberg_marquardt as levenberg_marquardt
+from fnn.optim.minimizers import minimize as minimize
+from fnn.optim.minimizers import natural_gradient as natural_gradient
+from fnn.optim.minimizers import newton as newton
+from fnn.optim.minimizers import newton_cg as newton_cg
+from fnn.optim.minimizers import steepest_descent as steepest_descent
+from fnn.optim.minimizers import steihaug as steihaug
+from fnn.optim.minimizers import strong_wolfe as strong_wolfe
+from fnn.optim.minimizers import two_loop as two_loop
 from fnn.optim.momentum import momentum as momentum
 from fnn.optim.momentum import nesterov as nesterov
 from fnn.optim.momentum import nesterov_trace as nesterov_trace

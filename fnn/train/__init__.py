@@ -6,6 +6,8 @@ from fnn.train.evaluate import outputs as outputs
 from fnn.train.fit import Fit as Fit
 from fnn.train.fit import fit as fit
 from fnn.train.lanes import over_lanes as over_lanes
+from fnn.train.objective import objective as objective
+from fnn.train.objective import residuals as residuals
 from fnn.train.run import Trace as Trace
 from fnn.train.run import run as run
 from fnn.train.step import StepInfo as StepInfo
