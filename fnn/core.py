@@ -256,6 +256,8 @@ def lift(part: Any, where: str) -> Layer:
         return part
     if not callable(part):
         cure = "; put a star before it" if isinstance(part, list | tuple) else ""
+        if hasattr(part, "advance"):  # a recurrent cell
+            cure = "; a cell is one moment of a sequence: fnn.layers.recurrent(cell) is the layer"
         raise TypeError(
             f"{where}: each part must be a layer or a function of x, got {part!r}"
             f" of type {type(part).__name__}{cure}"
