@@ -77,7 +77,7 @@ class Fnn(Case):
             self.x,
             self.y,
             key=jax.random.key(seed),
-            check_every=5,
+            check_every=max(1, self.steps // 4),
             progress=False,
             **self.how,
         )

@@ -53,7 +53,18 @@ def train_cnn(results):
     return f"{harness.table(rows)}\n"
 
 
-TABLES = {"train_mlp": train_mlp, "train_cnn": train_cnn}
+def char_gpt(results):
+    """Milliseconds a step of a character GPT by library, and how many times faster fnn is."""
+    rows = [["", "ms a step (quartiles)", "fnn.fit is faster by (quartiles)"]]
+    for name, found in results["cases"].items():
+        low, middle, high = found["milliseconds_a_step"]
+        least, ratio, most = found["fnn_is_faster_by"]
+        times = "" if name == "fnn.fit" else f"{ratio:.2f}x ({least:.2f}-{most:.2f})"
+        rows.append([name, f"{middle:.0f} ({low:.0f}-{high:.0f})", times])
+    return f"{harness.table(rows)}\n"
+
+
+TABLES = {"train_mlp": train_mlp, "train_cnn": train_cnn, "char_gpt": char_gpt}
 
 
 def filled(text):
