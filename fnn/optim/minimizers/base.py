@@ -39,7 +39,8 @@ class Point(NamedTuple):
     products: jax.Array
 
 
-class Composite(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Composite:
     """A function f(x) = loss(model(x)) + penalty(x) whose parts a method may see.
 
     Gauss-Newton products and natural gradients need the parts; every other method takes it as a
@@ -59,6 +60,11 @@ class Composite(NamedTuple):
         """f(x)."""
         value = self.loss(self.model(x))
         return value if self.penalty is None else value + self.penalty(x)
+
+
+jax.tree_util.register_dataclass(
+    Composite, data_fields=["model", "loss", "penalty"], meta_fields=[]
+)
 
 
 def composite(

@@ -35,7 +35,7 @@ def steepest_descent(*, c1: float = 1e-4, shrink: float = 0.5, growth: float = 2
 
     >>> from fnn.optim import minimize
     >>> found = minimize(lambda x: jnp.sum((x - 3.0) ** 2), jnp.zeros(2), steepest_descent())
-    >>> print(found.x, found.reason)
+    >>> print(found.x.round(4), found.reason)
     [3. 3.] converged: the gradient is below tol
     """
     numbers = {

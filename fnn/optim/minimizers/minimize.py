@@ -140,7 +140,9 @@ def minimize(
     check_count("minimize", "steps", steps, low=0)
     _check_method(method)
     _check_start(x0)
-    fun = composite(*fun) if isinstance(fun, Composite) else as_tree(fun)
+    if isinstance(fun, Composite):
+        fun = composite(fun.model, fun.loss, fun.penalty)  # its parts as trees, too
+    fun = as_tree(fun)
     _check_fun(fun, x0, method)
     found = _run(fun, x0, method, tol, steps=steps, history=history)
     if not isinstance(found.status, jax.core.Tracer) and np.any(found.status == BAD_START):

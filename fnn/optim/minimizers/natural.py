@@ -63,7 +63,7 @@ def natural_gradient(
     >>> objective = fnn.train.objective(net, fnn.losses.cross_entropy, x, y)
     >>> found = minimize(objective, params, natural_gradient(), tol=1e-4)
     >>> print(found.converged, found.value.round(4))
-    True 0.5981
+    True 0.5869
     """
     numbers = {
         "damping": (damping, 0.0, float("inf")),
