@@ -129,7 +129,7 @@ def each(
     inputs = carried if params is None else (*carried, params)
     for tree in inputs:
         kind = "params" if tree is params else "state"
-        _check_alike(getattr(hypers, "owner", "update"), grads, tree, kind)
+        check_alike(getattr(hypers, "owner", "update"), grads, tree, kind)
     known: dict[Any, Knobs] = {}
 
     def one(g, *rest):
@@ -150,7 +150,7 @@ def each(
     return tuple(structure.unflatten(column) for column in zip(*rows, strict=True))
 
 
-def _check_alike(owner: str, grads: Any, other: Any, kind: str) -> None:
+def check_alike(owner: str, grads: Any, other: Any, kind: str) -> None:
     """Raise a `ValueError` if the gradients have another structure or shape than `other`."""
     same = jax.tree.structure(grads) == jax.tree.structure(other)
     if same and all(map(_same_shape, jax.tree.leaves(grads), jax.tree.leaves(other))):
@@ -200,11 +200,11 @@ def apply_updates(params: Any, updates: Any) -> Any:
     return jax.tree.map(lambda p, u: jnp.asarray(p + u, jnp.result_type(p)), params, updates)
 
 
-def need_params(owner: str, params: Any) -> None:
-    """Raise a `ValueError` if the parameters were left out of `update`."""
+def need_params(owner: str, params: Any, needs: str = "its weight decay needs") -> None:
+    """Raise a `ValueError` if the parameters were left out of `update`; `needs` says what for."""
     if params is None:
         raise ValueError(
-            f"{owner}: update was called without params, which its weight decay needs;"
+            f"{owner}: update was called without params, which {needs};"
             " call update(grads, state, params)"
         )
 
