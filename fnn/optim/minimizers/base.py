@@ -173,7 +173,7 @@ class Problem:
       tree: turns a vector into the caller's tree.
     """
 
-    def __init__(self, fun: Callable[..., Any], x0: Any, takes: str = "scalar"):
+    def __init__(self, fun: Any, x0: Any, takes: str = "scalar"):
         vector, unravel = ravel_pytree(x0)
         self.x0 = vector.astype(wide(vector.dtype))
         self.tree = lambda x: unravel(x.astype(vector.dtype))

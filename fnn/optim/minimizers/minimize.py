@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.core import Tracer
 
 from fnn.checks import check_count
 from fnn.optim.minimizers.base import (
@@ -90,7 +91,7 @@ def minimize(
     x0: Any,
     method: Method,
     *,
-    steps: int = 1000,
+    steps: int | jax.Array = 1000,
     tol: float | jax.Array = 1e-5,
     history: bool = False,
 ) -> Minimum:
@@ -108,7 +109,7 @@ def minimize(
       x0: where to start, a tree of floating arrays; under 32 bits wide, steps are still computed
         in float32, but the function sees rounded numbers.
       method: such as `lbfgs()`, `bfgs()`, `newton_cg()`, `levenberg_marquardt()`.
-      steps: the most steps to do, >= 0.
+      steps: the most steps to do, >= 0; an int if `history`, which has its size.
       tol: the Euclidean norm of the gradient to stop at, >= 0, in units of f over those of x; 0
         goes on until no step lowers f.
       history: whether to return f and its gradient's norm at each step.
@@ -137,15 +138,16 @@ def minimize(
     >>> print(bool(found.value < 1e-4))
     True
     """
-    check_count("minimize", "steps", steps, low=0)
+    if history or not isinstance(steps, jax.Array):
+        check_count("minimize", "steps", steps, low=0)
     _check_method(method)
     _check_start(x0)
     if isinstance(fun, Composite):
         fun = composite(fun.model, fun.loss, fun.penalty)  # its parts as trees, too
     fun = as_tree(fun)
     _check_fun(fun, x0, method)
-    found = _run(fun, x0, method, tol, steps=steps, history=history)
-    if not isinstance(found.status, jax.core.Tracer) and np.any(found.status == BAD_START):
+    found = _run(fun, x0, method, tol, steps, room=steps if history else None)
+    if not isinstance(found.status, Tracer) and np.any(found.status == BAD_START):
         values = "the gradient" if np.isfinite(found.value).all() else f"got {found.value}"
         raise ValueError(
             f"minimize: fun is not finite at x0, {values}; start where fun and its gradient are"
@@ -154,9 +156,9 @@ def minimize(
     return found
 
 
-@functools.partial(jax.jit, static_argnames=("steps", "history"))
-def _run(fun, x0, method, tol, *, steps, history):
-    """The whole run; fun, x0, the method's numbers and tol are its inputs."""
+@functools.partial(jax.jit, static_argnames="room")
+def _run(fun, x0, method, tol, steps, *, room):
+    """The whole run; fun, x0, the method's numbers, tol and steps are its inputs."""
     problem = Problem(fun, x0, method.takes)
     h = method.knobs(problem.x0.dtype)
     tol = jnp.asarray(tol, problem.x0.dtype)
@@ -178,7 +180,7 @@ def _run(fun, x0, method, tol, *, steps, history):
     zero = jnp.zeros((), jnp.int32)
     good = all_finite((point.value, point.grad))
     status = jnp.where(good, status_of(point, False, zero), BAD_START)
-    past = _written(_blank(steps, point.value.dtype), point, zero) if history else None
+    past = None if room is None else _written(_blank(room, point.value.dtype), point, zero)
     start = _Carry(point, memory, zero, status, past)
     end = lax.while_loop(lambda c: c.status == RUNNING, body, start)
     return Minimum(

@@ -1,0 +1,212 @@
+"""Minimizers and their pieces keep what their books promise."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import fnn
+from fnn import optim
+from fnn.optim.minimizers import base, least_squares, line_search
+from fnn.optim.minimizers.newton import positive_cholesky
+
+BETAS = ("polak_ribiere", "fletcher_reeves", "hestenes_stiefel", "dai_yuan")
+
+
+def rosenbrock(x):
+    return jnp.sum(100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2)
+
+
+def beale_residuals(x):
+    return jnp.stack([c - x[0] * (1 - x[1] ** (i + 1)) for i, c in enumerate((1.5, 2.25, 2.625))])
+
+
+def ill_conditioned(x):
+    curvatures = 10.0 ** jnp.linspace(0, 4, 6)
+    return jnp.sum(curvatures * (x - jnp.arange(6.0)) ** 2) / 2
+
+
+@pytest.mark.parametrize("beta", BETAS)
+def test_conjugate_gradients_with_exact_steps_end_a_quadratic_in_n_steps(beta, x64):
+    fun, x0 = lambda x: jnp.sum(jnp.array([1.0, 3.0, 7.0, 20.0]) * x**2) / 2, jnp.ones(4)
+    method = optim.conjugate_gradients(beta, c1=1e-12, c2=1e-11)
+    found = optim.minimize(fun, x0, method, tol=1e-8, steps=4)
+    assert found.converged
+    assert found.steps == 4
+
+
+def test_bfgs_with_exact_steps_ends_a_quadratic_in_n_steps_and_knows_its_inverse(x64):
+    A = jnp.diag(jnp.array([1.0, 3.0, 7.0])) + 0.5
+    problem = base.Problem(lambda x: x @ A @ x / 2, jnp.ones(3))
+    method = optim.bfgs(c1=1e-12, c2=1e-11)
+    h = method.knobs(jnp.float64)
+    point, memory = method.init(problem, h, problem.x0)
+    step = jax.jit(lambda point, memory: method.step(problem, h, point, memory))
+    for _ in range(3):
+        point, memory, _ = step(point, memory)
+    np.testing.assert_allclose(point.grad, 0, atol=1e-8)
+    np.testing.assert_allclose(memory.inverse, jnp.linalg.inv(A), rtol=1e-6, atol=1e-7)
+
+
+def test_newton_solves_a_quadratic_in_one_step_and_doubles_its_digits_elsewhere(x64):
+    assert optim.minimize(ill_conditioned, jnp.ones(6), optim.newton(), tol=1e-9).steps == 1
+    found = optim.minimize(
+        lambda x: jnp.exp(x) - 2 * x, 0.5, optim.newton(), tol=1e-13, steps=8, history=True
+    )
+    error = found.history.grad_norm[: int(found.steps) + 1]
+    assert found.converged
+    ratio = error[2:] / error[1:-1] ** 2
+    assert ratio[:2].max() < 0.5  # f''' / 2 f''^2 is 1/4 here
+
+
+def test_two_loop_is_the_product_with_bfgss_matrix(x64, key):
+    s = jax.random.normal(key, (4, 6))
+    y = s @ (jnp.diag(jnp.arange(1.0, 7.0)) + 0.1)
+    g, gamma = jnp.arange(6.0) - 2, 0.3
+    H = gamma * np.eye(6)
+    for s_k, y_k in zip(np.asarray(s), np.asarray(y), strict=True):
+        rho = 1 / (y_k @ s_k)
+        V = np.eye(6) - rho * np.outer(y_k, s_k)
+        H = V.T @ H @ V + rho * np.outer(s_k, s_k)
+    np.testing.assert_allclose(
+        optim.two_loop(g, s, y, 1 / jnp.sum(s * y, axis=1), gamma), H @ g, rtol=1e-10
+    )
+
+
+def test_lbfgs_that_forgets_nothing_walks_bfgss_path_when_the_scale_is_the_same(x64):
+    """With one pair both scale by y.s / y.y of it: the second point is the same, and no other."""
+    x0 = jnp.array([-1.2, 1.0])
+    two = [optim.minimize(rosenbrock, x0, m, steps=2) for m in (optim.bfgs(), optim.lbfgs())]
+    np.testing.assert_allclose(two[0].x, two[1].x, rtol=1e-10)
+
+
+def test_positive_cholesky_leaves_a_positive_matrix_alone_and_shifts_an_indefinite_one(x64):
+    A = jnp.array([[4.0, 1.0], [1.0, 3.0]])
+    factor, tau = positive_cholesky(A)
+    assert tau == 0
+    np.testing.assert_allclose(factor @ factor.T, A, rtol=1e-12)
+    B = jnp.array([[1.0, 5.0], [5.0, 1.0]])  # eigenvalues 6 and -4
+    factor, tau = positive_cholesky(B)
+    assert 4 < tau < 8.01
+    np.testing.assert_allclose(factor @ factor.T, B + tau * jnp.eye(2), rtol=1e-12)
+    assert not jnp.isfinite(positive_cholesky(jnp.full((2, 2), jnp.nan))[0]).any()
+
+
+def test_newton_leaves_a_saddle_downwards(x64):
+    def saddle(x):
+        return x[0] ** 2 - x[1] ** 2 + x[1] ** 4
+
+    for method in (optim.damped_newton(), optim.newton_cg()):
+        found = optim.minimize(saddle, jnp.array([1.0, 1e-3]), method)
+        np.testing.assert_allclose(found.value, -0.25, atol=1e-8)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    a=st.floats(-3, 3),
+    b=st.floats(0.1, 3),
+    initial=st.floats(1e-3, 100.0),
+    c2=st.sampled_from([0.1, 0.5, 0.9]),
+)
+def test_the_strong_wolfe_conditions_hold_where_the_search_says_so(a, b, initial, c2):
+    with jax.enable_x64(True):
+        found, value, slope = jax.device_get(_SEARCH(a, b, initial, c2))
+    if slope >= -1e-6:
+        return
+    assert found.satisfied
+    assert found.step > 0
+    assert found.value <= value + 1e-4 * found.step * slope + 1e-15 * abs(value)
+    assert abs(found.slope) <= c2 * abs(slope)
+    assert found.evaluations <= 30
+
+
+@jax.jit
+def _SEARCH(a, b, initial, c2):
+    """Along a wavy bowl, downwards from 0, with up to a dozen minima on the way."""
+
+    def f(t):
+        return b * (t - a) ** 2 + jnp.sin(5 * t) + 0.3 * a
+
+    down = -jnp.sign(jax.grad(f)(0.0))
+
+    def phi(step):
+        value, grad = jax.value_and_grad(f)(step * down)
+        return value, grad * down, None
+
+    value, slope, _ = phi(jnp.zeros(()))
+    return optim.strong_wolfe(phi, value, slope, None, initial=initial, c2=c2), value, slope
+
+
+@pytest.mark.parametrize("name", ["bfgs", "lbfgs", "conjugate_gradients"])
+def test_the_strong_wolfe_conditions_hold_at_every_step_of_a_run(name, x64):
+    method, c2 = getattr(optim, name)(), 0.1 if name == "conjugate_gradients" else 0.9
+    problem = base.Problem(rosenbrock, jnp.array([-1.2, 1.0, -1.2, 1.0]))
+    h = method.knobs(jnp.float64)
+    point, memory = method.init(problem, h, problem.x0)
+    step = jax.jit(lambda point, memory: method.step(problem, h, point, memory))
+    for _ in range(25):
+        new, memory, stalled = step(point, memory)
+        if stalled:
+            break
+        s = new.x - point.x
+        assert point.grad @ s < 0
+        slack = line_search.rounding(point.value)
+        assert new.value <= point.value + 1e-4 * point.grad @ s + slack
+        assert abs(new.grad @ s) <= c2 * abs(point.grad @ s) * (1 + 1e-9)
+        point = new
+    assert point.value < 1
+
+
+def test_steihaug_inside_the_region_is_newtons_step_and_else_ends_on_its_boundary(x64, key):
+    A = jnp.diag(jnp.array([1.0, 4.0, 9.0])) + 0.3
+    g = jnp.array([1.0, -2.0, 3.0])
+    free = optim.steihaug(lambda v: A @ v, g, 100.0, tol=1e-12)
+    np.testing.assert_allclose(free.step, -jnp.linalg.solve(A, g), rtol=1e-9)
+    np.testing.assert_allclose(free.fall, g @ jnp.linalg.solve(A, g) / 2, rtol=1e-9)
+    assert free.products <= 4
+    held = optim.steihaug(lambda v: A @ v, g, 0.1, tol=1e-12)
+    np.testing.assert_allclose(jnp.linalg.norm(held.step), 0.1, rtol=1e-12)
+    assert held.bounded
+    assert held.fall > 0
+    bent = optim.steihaug(lambda v: -A @ v, g, 0.7, tol=1e-12)
+    np.testing.assert_allclose(jnp.linalg.norm(bent.step), 0.7, rtol=1e-12)
+    np.testing.assert_allclose(bent.product, -A @ bent.step, rtol=1e-10)
+    assert bent.fall > 0
+
+
+@pytest.mark.parametrize("solver", ["qr", "cholesky"])
+def test_levenberg_marquardts_step_solves_the_damped_normal_equations(solver, x64, key):
+    J, r = jax.random.normal(key, (7, 3)), jnp.arange(7.0)
+    damping = jnp.array([0.1, 1.0, 10.0])
+    p = getattr(least_squares, f"_by_{solver}")(J, r, damping)
+    np.testing.assert_allclose((J.T @ J + jnp.diag(damping)) @ p, -J.T @ r, atol=1e-10)
+
+
+def test_marquardts_scaling_does_not_see_the_units_of_the_parameters(x64):
+    units = jnp.array([1e3, 1e-3])
+    x0, method = jnp.array([1.0, 1.0]), optim.levenberg_marquardt(damping=1.0)
+    plain = optim.minimize(beale_residuals, x0, method, steps=8, tol=0)
+    scaled = optim.minimize(
+        lambda x: beale_residuals(x * units), x0 / units, method, steps=8, tol=0
+    )
+    np.testing.assert_allclose(scaled.x * units, plain.x, rtol=1e-8)
+
+
+def test_the_fisher_matrix_is_the_mean_square_of_the_score_under_the_models_own_labels(x64, key):
+    x = jax.random.normal(key, (5, 3))
+    net = fnn.serial(fnn.layers.dense(4), jnp.tanh, fnn.layers.dense(3))
+    params, _ = net.init(key, x)
+    vector, tree = jax.flatten_util.ravel_pytree(params)
+
+    def log_p(v, x):
+        return jax.nn.log_softmax(net.apply(tree(v), {}, x[None])[0][0])
+
+    scores = jax.vmap(jax.jacobian(log_p), (None, 0))(vector, x)  # (5, 3, n)
+    p = jnp.exp(jax.vmap(log_p, (None, 0))(vector, x))
+    fisher = jnp.einsum("bc,bci,bcj->ij", p, scores, scores) / 5
+    objective = fnn.train.objective(net, fnn.losses.cross_entropy, x, jnp.array([0, 1, 2, 0, 1]))
+    problem = base.Problem(objective, params)
+    ours = jax.vmap(problem.gauss_newton_product(vector))(jnp.eye(vector.size))
+    np.testing.assert_allclose(ours, fisher, atol=1e-12)
