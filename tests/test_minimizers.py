@@ -180,8 +180,22 @@ def test_steihaug_inside_the_region_is_newtons_step_and_else_ends_on_its_boundar
 def test_levenberg_marquardts_step_solves_the_damped_normal_equations(solver, x64, key):
     J, r = jax.random.normal(key, (7, 3)), jnp.arange(7.0)
     damping = jnp.array([0.1, 1.0, 10.0])
-    p = getattr(least_squares, f"_by_{solver}")(J, r, damping)
+    p = getattr(least_squares, f"_by_{solver}")(J, damping)(r)
     np.testing.assert_allclose((J.T @ J + jnp.diag(damping)) @ p, -J.T @ r, atol=1e-10)
+
+
+def test_geodesic_acceleration_is_the_second_order_term_of_the_path_it_follows(x64):
+    """Along r(x(t)) = (1 - t) r(0) the path's second derivative is -J^-1 r''(x' , x')."""
+    x0 = jnp.array([0.3, -0.2])
+    problem = base.Problem(lambda x: jnp.stack([jnp.sinh(x[0]) + x[1] ** 2, x[1] + 2]), x0)
+    none = jnp.zeros(2)
+    solve = least_squares._by_qr(problem.jacobian(x0), none)
+    p = 1e-3 * solve(problem.residuals(x0))
+    a = least_squares._acceleration(problem, x0, p, solve, jnp.ones(2))
+    straight = problem.residuals(x0) * (1 - 1e-3)
+    first = jnp.linalg.norm(problem.residuals(x0 + p) - straight)
+    second = jnp.linalg.norm(problem.residuals(x0 + p + a / 2) - straight)
+    assert second < 1e-2 * first
 
 
 def test_marquardts_scaling_does_not_see_the_units_of_the_parameters(x64):

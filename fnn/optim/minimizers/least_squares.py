@@ -90,7 +90,11 @@ def _step(problem, h, point, memory):
 
 
 def levenberg_marquardt(
-    *, damping: float = 1e-3, scaling: str = "marquardt", solver: str = "qr"
+    *,
+    damping: float = 1e-3,
+    scaling: str = "marquardt",
+    solver: str = "qr",
+    acceleration: str = "none",
 ) -> Method:
     r"""Gauss-Newton damped by how well the last step was foretold: least squares' method of choice.
 
@@ -111,6 +115,13 @@ def levenberg_marquardt(
         parameters do not matter; "identity": 1, as Levenberg and Nielsen have it.
       solver: "qr" of J above sqrt(mu D), which sees condition numbers up to 1 / eps; "cholesky" of
         J'J + mu D, several times faster where m >> n, blind from 1 / sqrt(eps) on.
+      acceleration: "none", or "geodesic": half the second-order correction a is added to p,
+
+        .. math:: a_k = \arg\min_a \|J_k a + \ddot r_k\|^2 + \mu_k \|D_k^{1/2} a\|^2, \quad
+            \ddot r_k = \frac{d^2}{dt^2} r(x_k + t p_k)
+
+        where 2 |a| <= 3/4 |p| in the norm of D. It costs about two more evaluations and one more
+        solution a step, and follows a long narrow valley in about half the steps.
 
     `minimize` is given the residuals, `fun(x) -> array`, and reports f; the mean squared error of m
     residuals is 2 f / m. For a network see `fnn.train.residuals`.
@@ -120,7 +131,8 @@ def levenberg_marquardt(
 
     Source: damping: Nielsen 1999 as in Madsen, Nielsen & Tingleff 2004, algorithm 3.16,
       http://www2.imm.dtu.dk/pubdb/pubs/3215-full.html; scaling: Marquardt 1963,
-      https://doi.org/10.1137/0111030, with More's maximum, 1978, https://doi.org/10.1007/BFb0067700
+      https://doi.org/10.1137/0111030, with Moré's maximum, 1978, https://doi.org/10.1007/BFb0067700;
+      acceleration: Transtrum & Sethna 2012, section 4, https://arxiv.org/abs/1201.5885
 
     >>> from fnn.optim import minimize
     >>> t = jnp.linspace(0, 1, 10)
@@ -131,6 +143,7 @@ def levenberg_marquardt(
     """
     one_of("levenberg_marquardt", "scaling", scaling, ("marquardt", "identity"))
     one_of("levenberg_marquardt", "solver", solver, ("qr", "cholesky"))
+    one_of("levenberg_marquardt", "acceleration", acceleration, ("none", "geodesic"))
     return make(
         "levenberg_marquardt",
         _marquardt_init,
@@ -139,6 +152,7 @@ def levenberg_marquardt(
         numbers={"damping": (damping, 0.0, float("inf"))},
         scaling=scaling,
         solver=solver,
+        acceleration=acceleration,
     )
 
 
@@ -158,8 +172,11 @@ def _scales(J, D):
 
 def _marquardt_step(problem, h, point, memory):
     r, J, D, mu, nu = memory
-    p = (_by_qr if h.solver == "qr" else _by_cholesky)(J, r, mu * D)
+    solve = (_by_qr if h.solver == "qr" else _by_cholesky)(J, mu * D)
+    p = solve(r)
     x = point.x + p
+    if h.acceleration == "geodesic":
+        x = x + _acceleration(problem, point.x, p, solve, D) / 2
     trial = problem.residuals(x)
     value = trial @ trial / 2
     fall = p @ (mu * D * p - point.grad) / 2
@@ -182,14 +199,24 @@ def _marquardt_step(problem, h, point, memory):
     return new, memory, ~taken & jnp.all(x == point.x)
 
 
-def _by_qr(J, r, damping):
-    """argmin |J p + r|^2 + p' diag(damping) p, as least squares of the stacked system."""
-    stacked = jnp.concatenate([J, jnp.diag(jnp.sqrt(damping))])
-    Q, R = jnp.linalg.qr(stacked)
-    return -solve_triangular(R, Q[: len(r)].T @ r)
+def _by_qr(J, damping):
+    """b -> argmin |J p + b|^2 + p' diag(damping) p, as least squares of the stacked system."""
+    Q, R = jnp.linalg.qr(jnp.concatenate([J, jnp.diag(jnp.sqrt(damping))]))
+    return lambda b: -solve_triangular(R, Q[: len(J)].T @ b)
 
 
-def _by_cholesky(J, r, damping):
+def _by_cholesky(J, damping):
     """The same by the normal equations."""
     factor = jnp.linalg.cholesky(J.T @ J + jnp.diag(damping))
-    return -cho_solve((factor, True), J.T @ r)
+    return lambda b: -cho_solve((factor, True), J.T @ b)
+
+
+def _acceleration(problem, x, p, solve, D):
+    """What the residuals' second derivative along p adds to it; 0 where that is no correction."""
+
+    def speed(x):
+        return jax.jvp(problem.residuals, (x,), (p,))[1]
+
+    a = solve(jax.jvp(speed, (x,), (p,))[1])
+    small = 4 * (a * D) @ a <= 0.75**2 * (p * D) @ p
+    return jnp.where(small, a, 0)
