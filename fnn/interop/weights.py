@@ -256,17 +256,10 @@ def read_weights(
     Args:
       weights: the dict, or the file's path.
       ignore: shell patterns of names that are not wanted.
-
-    Raises:
-      ImportError: if `weights` is a path and safetensors is not installed.
     """
     if isinstance(weights, str | os.PathLike):
-        try:
-            from safetensors.numpy import load_file
-        except ImportError as error:
-            raise ImportError(
-                "from_torch needs safetensors to read a file: pip install 'fnn[safetensors]'"
-            ) from error
+        from safetensors.numpy import load_file
+
         weights = load_file(weights)
     patterns = ("*num_batches_tracked", *ignore)
     return {

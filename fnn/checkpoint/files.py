@@ -1,0 +1,291 @@
+"""One pytree in one file: safetensors, with a header that people can read, and a checksum.
+
+The file is an ordinary safetensors file, https://github.com/huggingface/safetensors: a header of
+JSON, then the arrays' bytes. Reading one runs no code. Two entries of its metadata are ours: "fnn",
+a JSON text, and "checksum", over that text and all arrays with their names, shapes and dtypes.
+"""
+
+import contextlib
+import errno
+import fnmatch
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import re
+import zlib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fnn import trees
+from fnn.checkpoint.atomic import write_atomically
+from fnn.checkpoint.leaves import (
+    DTYPES,
+    KEYS,
+    NAMES,
+    SCALARS,
+    CheckpointError,
+    as_leaf,
+    check_names,
+    damaged,
+    empty_dicts,
+    kind_of,
+    to_arrays,
+)
+
+FORMAT = 1
+
+
+class Description(NamedTuple):
+    """What a checkpoint holds, without its arrays.
+
+    Attributes:
+      note: what the caller of `save` wanted to remember.
+      versions: of Python and the packages that wrote it.
+      arrays: each array's name with its dtype and shape in words.
+    """
+
+    note: dict[str, Any]
+    versions: dict[str, str]
+    arrays: dict[str, str]
+
+
+def save(path: str | os.PathLike[str], tree: Any, *, note: Mapping[str, Any] | None = None) -> None:
+    """Write a pytree to a file, whole or not at all.
+
+    Arrays of every dtype keep every bit; so do PRNG keys and Python's own numbers. Names are the
+    paths of `fnn.trees.paths`.
+
+    Args:
+      path: where; its folder must exist. ".safetensors" is the usual ending.
+      tree: a pytree of arrays, PRNG keys, and Python's ints, floats and bools.
+      note: what else to remember, such as the network's repr: anything that JSON holds.
+
+    Raises:
+      TypeError: for a leaf of another kind, or a note that is not JSON.
+      ValueError: for names that could not be told apart.
+      OSError: if it cannot be written; what was there before is untouched.
+    """
+    arrays, kinds = to_arrays(tree)
+    header = {"format": FORMAT, "note": dict(note or {}), "versions": _versions()}
+    try:
+        text = json.dumps({**header, "kinds": kinds, "empty": empty_dicts(tree)})
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"save: note must hold what JSON holds, {error}") from error
+    metadata = {"fnn": text, "checksum": _checksum(text, arrays)}
+    write_atomically(path, lambda new: _write(new, arrays, metadata))
+
+
+def load(
+    path: str | os.PathLike[str], like: Any = None, *, only: str = "*", foreign: bool = False
+) -> Any:
+    """Read a pytree from a file that `save` wrote, and check it.
+
+    Args:
+      path: the file.
+      like: a pytree of the wanted structure, shapes and dtypes, such as what `init` gives, or
+        `jax.eval_shape` of it; the result has its structure. Without it the result is nested
+        dicts, which is what params and state are anyway.
+      only: a shell pattern of paths, such as "body/*"; all other leaves are those of `like`.
+      foreign: also read safetensors files of other programs, which have no checksum.
+
+    Returns:
+      The tree; arrays are JAX's, or NumPy's where `like` has those, and where JAX would not keep
+      their dtype (64 bits without `jax_enable_x64`).
+
+    Raises:
+      CheckpointError: if the file is no checkpoint or damaged, or does not fit `like`; one message
+        lists all differences.
+      OSError: if it cannot be read.
+
+    >>> import tempfile, jax, jax.numpy as jnp
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "a.safetensors")
+    ...     save(path, {"step": 3, "key": jax.random.key(0), "w": jnp.ones(2, jnp.bfloat16)})
+    ...     print(load(path)["step"], load(path)["w"].dtype, load(path)["key"].dtype)
+    3 bfloat16 key<fry>
+    """
+    path = pathlib.Path(path)
+    arrays, header = _read(path, foreign)
+    kinds = header["kinds"]
+    if like is None:
+        if only != "*":
+            raise ValueError("load: only=... needs like=..., whose other leaves stay")
+        found = {name: as_leaf(path, array, kinds.get(name)) for name, array in arrays.items()}
+        return _nested(path, found, header["empty"])
+    check_names(like)
+    wanted = {name: leaf for name, leaf in trees.paths(like).items() if _matches(name, only)}
+    if not wanted and trees.paths(like):
+        there = ", ".join(trees.paths(like))
+        raise ValueError(f"load: no path of like matches {only!r}; there are {there}")
+    _check_fits(path, arrays, kinds, wanted, every=only == "*")
+
+    def filled(name, leaf):
+        return as_leaf(path, arrays[name], kinds.get(name), leaf) if name in wanted else leaf
+
+    return trees.map_with_path(filled, like)
+
+
+def describe(path: str | os.PathLike[str]) -> Description:
+    """What a checkpoint holds, read from its header alone; the arrays are not checked.
+
+    Raises:
+      CheckpointError: if the file is no checkpoint, or its header is damaged.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = pathlib.Path(path)
+    _check_file(path)
+    try:
+        with safe_open(str(path), framework="numpy") as file:
+            header = _header(path, file.metadata() or {})
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+            arrays = {
+                name: f"{part.get_dtype()}{part.get_shape()}" for name, part in slices.items()
+            }
+    except SafetensorError as error:
+        raise damaged(path, str(error)) from error
+    return Description(header["note"], header["versions"], arrays)
+
+
+def _write(path: pathlib.Path, arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> None:
+    from safetensors import SafetensorError
+    from safetensors.numpy import save_file
+
+    try:
+        save_file(arrays, str(path), metadata)
+    except SafetensorError as error:  # it has the disk's errors as words
+        number = re.search(r"os error (\d+)", str(error))
+        raise OSError(int(number[1]) if number else errno.EIO, str(error)) from error
+
+
+def _matches(name: str, pattern: str) -> bool:
+    return fnmatch.fnmatchcase(name, pattern)
+
+
+def _nested(path: pathlib.Path, found: Mapping[str, Any], empty: list[str]) -> Any:
+    """Nested dicts from leaves by path; a tree that is one leaf has the empty path."""
+    if set(found) == {""}:
+        return found[""]
+    root: dict[str, Any] = {}
+    for name, leaf in [*((name, {}) for name in empty if name), *found.items()]:
+        *parents, last = name.split("/")
+        node = root
+        for parent in parents:
+            node = node.setdefault(parent, {})
+            if not isinstance(node, dict):
+                raise damaged(path, f"{name!r} lies inside of an array")
+        node[last] = leaf
+    return root
+
+
+def _check_fits(
+    path: pathlib.Path,
+    arrays: Mapping[str, np.ndarray],
+    kinds: Mapping[str, str],
+    wanted: Mapping[str, Any],
+    *,
+    every: bool,
+) -> None:
+    """Raise one error with all names, shapes and dtypes that are not as `like` has them."""
+    wrong = [f"{name}: not in the file" for name in wanted if name not in arrays]
+    if every:
+        wrong += [f"{name}: only in the file" for name in arrays if name not in wanted]
+    for name, leaf in wanted.items():
+        if name in arrays:
+            got, expected = _text(arrays[name], kinds.get(name)), _text(leaf, kind_of(leaf))
+            if got != expected:
+                wrong.append(f"{name}: {got} in the file, expected {expected}")
+    if wrong:
+        cure = "give the tree that was saved" + (", or load a part by only=" if every else "")
+        lines = "\n  ".join(wrong)
+        raise CheckpointError(f"load: {path} does not fit like:\n  {lines}\n{cure}")
+
+
+def _text(leaf: Any, kind: str | None) -> str:
+    """Dtype and shape in words, for comparison and for messages."""
+    if kind in SCALARS:
+        return kind
+    if kind is not None:
+        shape = np.shape(leaf)[:-1] if isinstance(leaf, np.ndarray) else leaf.shape
+        return f"{kind}{list(shape)}"
+    return f"{np.dtype(leaf.dtype).name}{list(np.shape(leaf))}"
+
+
+def _read(path: pathlib.Path, foreign: bool) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """All arrays and our header, checked."""
+    from safetensors import SafetensorError, deserialize, safe_open
+
+    _check_file(path)
+    try:
+        with safe_open(str(path), framework="numpy") as file:
+            metadata = file.metadata() or {}
+        parts = deserialize(path.read_bytes())
+    except SafetensorError as error:
+        raise damaged(path, str(error)) from error
+    arrays = {}
+    for name, part in parts:
+        if part["dtype"] not in DTYPES:
+            raise damaged(path, f"{name!r} has the dtype {part['dtype']}")
+        array = np.frombuffer(part["data"], DTYPES[part["dtype"]])
+        arrays[name] = array.reshape(part["shape"])
+    if foreign and "fnn" not in metadata:
+        return arrays, {"kinds": {}, "empty": [], "note": {}, "versions": {}}
+    header = _header(path, metadata)
+    if _checksum(metadata["fnn"], arrays) != metadata.get("checksum"):
+        raise damaged(path, "its checksum is not that of its content")
+    return arrays, header
+
+
+def _header(path: pathlib.Path, metadata: Mapping[str, str]) -> dict[str, Any]:
+    """Our part of the metadata, of the form that `save` gives it."""
+    if "fnn" not in metadata:
+        raise CheckpointError(
+            f"load: {path} is a safetensors file, but not one that fnn.checkpoint.save wrote;"
+            " load(path, foreign=True) reads it without a check"
+        )
+    try:
+        header = json.loads(metadata["fnn"])
+        version = header["format"]
+        parts = [header[name] for name in ("note", "versions", "kinds", "empty")]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise damaged(path, f"its header cannot be read, {error}") from error
+    if version != FORMAT:
+        raise CheckpointError(
+            f"load: {path} has format {version!r}, this version of fnn reads {FORMAT}; use the one"
+            " that wrote it, or a newer"
+        )
+    if not (all(isinstance(part, dict) for part in parts[:3]) and isinstance(parts[3], list)):
+        raise damaged(path, "its header has entries of a wrong kind")
+    if not all(kind in SCALARS or kind in KEYS for kind in map(str, header["kinds"].values())):
+        raise damaged(path, f"its header has leaves of unknown kinds, {header['kinds']}")
+    return header
+
+
+def _check_file(path: pathlib.Path) -> None:
+    if not path.exists():
+        raise FileNotFoundError(f"load: there is no file {path}")
+    if not path.is_file():
+        raise CheckpointError(f"load: {path} is not a file; give the checkpoint itself")
+
+
+def _checksum(text: str, arrays: Mapping[str, np.ndarray]) -> str:
+    """CRC-32 of the header's text and of each array in the order of names, in hexadecimal."""
+    found = zlib.crc32(text.encode())
+    for name in sorted(arrays):
+        array = arrays[name]
+        found = zlib.crc32(f"\n{name} {NAMES[array.dtype]} {list(array.shape)}\n".encode(), found)
+        found = zlib.crc32(array.reshape(-1).view(np.uint8).data, found)
+    return f"{found:08x}"
+
+
+def _versions() -> dict[str, str]:
+    packages = ("jax", "jaxlib", "numpy", "fnn")
+    found = {"python": platform.python_version()}
+    for package in packages:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[package] = importlib.metadata.version(package)
+    return found

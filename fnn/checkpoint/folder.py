@@ -1,0 +1,195 @@
+"""A folder of checkpoints: the newest, the best, and no more of them than wanted."""
+
+import concurrent.futures
+import math
+import os
+import pathlib
+import re
+import warnings
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from fnn.checkpoint.files import describe, load, save
+from fnn.checkpoint.leaves import CheckpointError
+
+_FILE = re.compile(r"step_(\d{10})\.safetensors")
+
+
+class Found(NamedTuple):
+    """A checkpoint that was read.
+
+    Attributes:
+      step: at which step it was saved.
+      tree: what was saved.
+      note: what was to be remembered with it.
+    """
+
+    step: int
+    tree: Any
+    note: dict[str, Any]
+
+
+class Checkpoints:
+    """Checkpoints of one run in one folder.
+
+    Saving is done by a thread: training goes on while the disk works. At most one file is being
+    written; the next `save` waits for it and raises what went wrong. Leave it by `with`, or call
+    `close`, so that the last one is on the disk.
+
+    Args:
+      folder: made if it is not there.
+      keep: how many of the newest to keep, >= 1.
+      best: "min" or "max" also keeps the one with the least or the largest `value`; None does not.
+      background: False writes before `save` returns.
+
+    Raises:
+      ValueError: for a `keep` or `best` that is none.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as name, Checkpoints(name, keep=2, best="min") as kept:
+    ...     for step, loss in ((10, 0.5), (20, 0.1), (30, 0.3), (40, 0.2)):
+    ...         kept.save(step, {"w": np.full(2, loss)}, value=loss)
+    ...     kept.wait()
+    ...     print(kept.steps(), kept.latest().step, kept.best().step)
+    [20, 30, 40] 40 20
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        keep: int = 3,
+        best: str | None = None,
+        background: bool = True,
+    ):
+        if keep < 1 or best not in (None, "min", "max"):
+            raise ValueError(
+                "Checkpoints: keep must be >= 1 and best 'min', 'max' or None,"
+                f" got {keep} and {best!r}"
+            )
+        self.folder = pathlib.Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.keep, self._best_is = keep, best
+        self._pool = concurrent.futures.ThreadPoolExecutor(1) if background else None
+        self._writing: concurrent.futures.Future[None] | None = None
+
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
+
+    def save(
+        self,
+        step: int,
+        tree: Any,
+        *,
+        value: float | None = None,
+        note: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Save a tree as that of a step, and let go of what need not be kept.
+
+        Args:
+          step: its number, >= 0.
+          tree: as `checkpoint.save` takes it; it is copied, so it may be donated at once.
+          value: what the best is judged by.
+          note: what else to remember.
+
+        Raises:
+          OSError: if the file before this one, or this one without a thread, could not be written.
+        """
+        self.wait()
+        full = {**(note or {}), "step": int(step), "value": None if value is None else float(value)}
+        if self._pool is None:
+            self._write(int(step), tree, full)
+        else:
+            copy = jax.tree.map(_copied, tree)
+            self._writing = self._pool.submit(self._write, int(step), copy, full)
+
+    def wait(self) -> None:
+        """Wait until the file that is being written is on the disk; raise what went wrong."""
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
+
+    def close(self) -> None:
+        """Wait for the last file and let the thread go."""
+        try:
+            self.wait()
+        finally:
+            if self._pool is not None:
+                self._pool.shutdown()
+                self._pool = None
+
+    def steps(self) -> list[int]:
+        """The steps of which there are checkpoints, in rising order."""
+        found = (_FILE.fullmatch(path.name) for path in self.folder.iterdir())
+        return sorted(int(match[1]) for match in found if match)
+
+    def path(self, step: int) -> pathlib.Path:
+        """Where the checkpoint of a step lies."""
+        return self.folder / f"step_{step:010d}.safetensors"
+
+    def latest(self, like: Any = None) -> Found | None:
+        """The newest checkpoint that can be read, or None; damaged ones are warned of.
+
+        Raises:
+          CheckpointError: if there are checkpoints and none can be read.
+        """
+        return self._first(reversed(self.steps()), like)
+
+    def best(self, like: Any = None) -> Found | None:
+        """The checkpoint with the best value, or None if none has a value."""
+        if self._best_is is None:
+            raise ValueError("Checkpoints: best() needs to know which is better; give best='min'")
+        return self._first(self._by_value(self.steps()), like)
+
+    def _first(self, steps: Any, like: Any) -> Found | None:
+        """The first of these that can be read."""
+        failed = None
+        for step in steps:
+            try:
+                return Found(step, load(self.path(step), like), describe(self.path(step)).note)
+            except CheckpointError as error:
+                if "does not fit" in str(error):
+                    raise  # an older one would not fit either
+                failed = error
+                warnings.warn(f"{error} (going back to the one before)", stacklevel=3)
+        if failed is not None:
+            raise failed
+        return None
+
+    def _write(self, step: int, tree: Any, note: Mapping[str, Any]) -> None:
+        save(self.path(step), tree, note=note)
+        there = self.steps()
+        kept = {*there[-self.keep :], *self._by_value(there)[:1], step}
+        for old in there:
+            if old not in kept:
+                self.path(old).unlink(missing_ok=True)
+
+    def _by_value(self, steps: list[int]) -> list[int]:
+        """The steps whose checkpoints have a value, the best first; without the unreadable."""
+        if self._best_is is None:
+            return []
+        values = {}
+        for step in steps:
+            try:
+                value = describe(self.path(step)).note.get("value")
+            except (CheckpointError, OSError):
+                continue
+            if isinstance(value, int | float) and math.isfinite(value):
+                values[step] = value if self._best_is == "min" else -value
+        return sorted(values, key=lambda step: (values[step], step))
+
+
+def _copied(leaf: Any) -> Any:
+    """A leaf that no donation can take away: arrays on the host, keys as new arrays."""
+    if isinstance(leaf, jax.Array) and jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        data = np.array(jax.random.key_data(leaf))
+        return jax.random.wrap_key_data(
+            jax.numpy.asarray(data), impl=str(jax.random.key_impl(leaf))
+        )
+    return np.array(leaf) if isinstance(leaf, jax.Array) else leaf
