@@ -59,5 +59,10 @@ from fnn.optim.momentum import nesterov as nesterov
 from fnn.optim.momentum import nesterov_trace as nesterov_trace
 from fnn.optim.momentum import trace as trace
 from fnn.optim.names import find as find
+from fnn.optim.partition import freeze as freeze
+from fnn.optim.partition import masked as masked
+from fnn.optim.partition import partition as partition
+from fnn.optim.private import privacy_spent as privacy_spent
+from fnn.optim.private import private as private
 from fnn.optim.rmsprop import centered_rmsprop as centered_rmsprop
 from fnn.optim.rmsprop import rmsprop as rmsprop

@@ -36,6 +36,7 @@ RANGES: dict[str, Range] = {
     "eps_root": _SIZE,
     "max_value": _SIZE,
     "max_norm": _SIZE,
+    "noise_multiplier": _SIZE,
     "eta": _SIZE,
     "initial_accumulator": _SIZE,
     "initial_scale": _SIZE,

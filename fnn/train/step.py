@@ -11,6 +11,7 @@ from fnn.checks import check_key
 from fnn.core import Layer, key_for
 from fnn.optim.base import Optimizer, accepted, apply_updates
 from fnn.train.arguments import check_parts
+from fnn.train.per_example import example_sums
 from fnn.trees import norm, wide
 
 Loss = Callable[[Any, Any], jax.Array]
@@ -49,6 +50,7 @@ class StepInfo(NamedTuple):
 
 
 Step = Callable[[TrainState, tuple[Any, Any]], tuple[TrainState, StepInfo]]
+Objective = Callable[[Any, Any, Any, Any, jax.Array], tuple[jax.Array, Any]]
 
 
 def init(net: Layer, optimizer: Optimizer, key: jax.Array, x: Any) -> TrainState:
@@ -71,6 +73,23 @@ def init(net: Layer, optimizer: Optimizer, key: jax.Array, x: Any) -> TrainState
     return TrainState(params, state, optimizer.init(params), key, jnp.zeros((), jnp.int32))
 
 
+def make_objective(
+    net: Layer, loss: Loss, penalty: Callable[[Any], jax.Array] | None = None
+) -> Objective:
+    """What a step goes down: `objective(params, state, x, y, key) -> (value, state)`.
+
+    The mean of the batch's losses, with the network in training, plus the penalty if there is one.
+    """
+
+    def objective(params, state, x, y, key):
+        prediction, state = net.apply(params, state, x, key=key, train=True)
+        losses = loss(prediction, y)
+        value = jnp.mean(losses, dtype=wide(losses.dtype))
+        return (value if penalty is None else value + penalty(params)), state
+
+    return objective
+
+
 def make_step(
     net: Layer,
     loss: Loss,
@@ -87,7 +106,8 @@ def make_step(
     Args:
       net: the network f.
       loss: L, `loss(prediction, y)` -> one number per example; the mean is taken here.
-      optimizer: ours or optax's; it is given `value`, `grad` and `value_fn` if it takes them.
+      optimizer: ours or optax's; it is given `value`, `grad`, `value_fn` (the batch's J as a
+        function of the parameters) and `example_sum` (`train.per_example`) if it takes them.
       penalty: R, a function of the parameters alone, such as a sum of squares.
 
     The step reads the hyperparameters from `opt_state`: one compiled step serves every learning
@@ -105,11 +125,7 @@ def make_step(
     """
     check_parts("make_step", net, loss, optimizer)
 
-    def objective(params, state, x, y, key):
-        prediction, state = net.apply(params, state, x, key=key, train=True)
-        losses = loss(prediction, y)
-        value = jnp.mean(losses, dtype=wide(losses.dtype))
-        return (value if penalty is None else value + penalty(params)), state
+    objective = make_objective(net, loss, penalty)
 
     def step(train_state, batch):
         params, state, opt_state, key, count = train_state
@@ -117,10 +133,15 @@ def make_step(
         key_now = random.fold_in(key_for(key, "layers"), count)
         value_and_grad = jax.value_and_grad(objective, has_aux=True)
         (value, state), grads = value_and_grad(params, state, x, y, key_now)
+
+        def gradient_at(x, y, key):
+            return jax.grad(lambda p: objective(p, train_state.state, x, y, key)[0])(params)
+
         extra = {
             "value": value,
             "grad": grads,
             "value_fn": lambda p: objective(p, train_state.state, x, y, key_now)[0],
+            "example_sum": example_sums(gradient_at, train_state.state, batch, key_now),
         }
         updates, opt_state = optimizer.update(
             grads, opt_state, params, **accepted(optimizer.update, extra)
