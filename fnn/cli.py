@@ -15,7 +15,7 @@ the best of them, with the same initial weights and the same batches as all the 
 learning rate is chosen on validation data; the test data choose nothing. A run that diverges is
 shown, not dropped.
 
-It prints a table and writes report.html, curves.png, results.json and results.csv."""
+It prints a table and writes report.html, its pictures, results.json and results.csv."""
 
 EPILOG = """\
 columns of the table:
@@ -136,7 +136,7 @@ def _compare(options: argparse.Namespace) -> int:
         **budget,
     )
     show(found)
-    print(f"\nwritten: report.html, curves.png, results.json, results.csv in {options.out}")
+    print(f"\nwritten: report.html, its pictures, results.json, results.csv in {options.out}")
     spent = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in found.seconds.items())
     print(f"time: {spent}")
     return 0 if found.complete else 130

@@ -11,16 +11,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import scipy.stats
 
 import fnn
 from fnn.compare import compare
 from fnn.compare.arena import Run
 from fnn.compare.contestants import DEFAULT, contestants
-from fnn.compare.files import NAMES, write_whole
+from fnn.compare.files import NAMES, PICTURES, write_whole
 from fnn.compare.plan import look_steps
-from fnn.compare.race import best_rate
-from fnn.compare.result import path_distance, steps_to_target, t_interval
+from fnn.compare.stages import best_setting
+from fnn.compare.result import path_distance
 from fnn.compare.task import make_task
 
 HOSTILE = "<script>alert('x')</script>$"
@@ -143,30 +142,14 @@ def test_a_run_that_diverges_is_shown_as_the_worst(found):
     assert "diverged (3 of 3)" in (found[1] / "report.html").read_text()
 
 
-def test_t_interval_is_that_of_scipy():
-    values = [0.91, 0.95, 0.93, 0.97]
-    mean, half = t_interval(values)
-    low, high = scipy.stats.t.interval(0.95, 3, np.mean(values), scipy.stats.sem(values))
-    np.testing.assert_allclose([mean - half, mean + half], [low, high], rtol=1e-9)
-    assert math.isnan(t_interval([1.0])[1])
-    assert math.isnan(t_interval([1.0, math.nan])[0])
-
-
-def test_steps_to_target_is_the_first_look_at_or_above_it():
-    steps = [10, 20, 30, 40]
-    assert steps_to_target(steps, [0.1, 0.5, 0.4, 0.9], 0.5) == 20
-    assert steps_to_target(steps, [0.1, 0.2, 0.3, 0.4], 0.5) is None
-    assert steps_to_target(steps, [math.nan] * 4, 0.5) is None
-    assert steps_to_target(steps, [0.1, 0.2, 0.3, 0.4], math.nan) is None
-
-
 def test_a_row_tells_what_its_runs_have(found):
     result, _ = found
     log, row = log_of(result, "adam", "fnn"), row_of(result, "adam", "fnn")
     finals = [run.test_score[-1] for run in log.races]
     np.testing.assert_allclose(row.score, np.mean(finals))
-    curve = np.mean([run.val_score for run in log.races], axis=0)
-    assert row.steps_to_target == steps_to_target(log.races[0].steps, curve, result.target)
+    arrived = [next(s for s, score in zip(run.steps, run.val_score, strict=True)
+                    if score >= result.target) for run in log.races]  # fmt: skip
+    assert (row.steps_to_target, row.reached) == (np.median(arrived), 3)
     np.testing.assert_allclose(row.seconds_to_target, row.steps_to_target * row.step_us / 1e6)
     assert row.step_us_low <= row.step_us <= row.step_us_high
     assert row.compile_seconds > 0
@@ -183,8 +166,8 @@ def test_the_best_rate_has_the_lowest_mean_loss_and_never_a_diverged_run():
         tuned(1.0, val_loss=0.1), tuned(1.0, val_loss=math.inf, seed=1),
         tuned(0.01, val_loss=1.6), tuned(0.01, val_loss=1.6, seed=1),
     ]  # fmt: skip
-    assert best_rate(runs) == 0.1
-    assert best_rate([tuned(1.0, val_loss=math.nan), tuned(0.1, val_loss=math.nan)]) == 0.1
+    assert best_setting(runs) == (0.1, {})
+    assert best_setting([tuned(1.0, val_loss=math.nan), tuned(0.1, val_loss=math.nan)])[0] == 0.1
 
 
 def test_path_distance_is_relative_to_the_way_from_the_start():
@@ -246,7 +229,7 @@ def test_the_page_needs_nothing_from_elsewhere_and_escapes_every_name(found):
     assert "http" not in page
     assert "<script" not in page
     assert "&lt;script&gt;" in page
-    assert 'src="data:image/png;base64,' in page
+    assert page.count("<svg") == len(PICTURES)
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):

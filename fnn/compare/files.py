@@ -1,4 +1,4 @@
-"""The four files of a comparison, each written whole or not at all."""
+"""The files of a comparison, each written whole or not at all."""
 
 import csv
 import io
@@ -14,7 +14,13 @@ import numpy as np
 if TYPE_CHECKING:
     from fnn.compare.result import Comparison, Log
 
-NAMES = ("curves.png", "results.json", "results.csv", "report.html")
+PICTURES = ("curves", "scores", "ranks", "target", "rates", "budget", "cost")
+NAMES = (
+    *(f"{name}.png" for name in PICTURES),
+    "results.json",
+    "results.csv",
+    "report.html",
+)
 
 
 def check_out(out: Any) -> pathlib.Path:
@@ -44,18 +50,21 @@ def check_out(out: Any) -> pathlib.Path:
 
 
 def write(found: "Comparison", out: Any) -> list[str]:
-    """Write curves.png, results.json, results.csv and report.html; return their paths."""
-    from fnn.compare.picture import picture
+    """Write the pictures, results.json, results.csv and report.html; return their paths."""
+    from fnn.compare.picture import pictures
     from fnn.compare.report import as_html
     from fnn.draw import png
 
     folder = check_out(out)
-    image = png(picture(found))
+    figures = pictures(found)
+    images = {f"{name}.png": png(figure) for name, figure in figures.items()}
+    for figure in figures.values():
+        figure.set_layout_engine("none")  # it is laid out; once more takes as long for the page
     contents = {
-        "curves.png": image,
+        **images,
         "results.json": as_json(found).encode(),
         "results.csv": as_csv(found).encode(),
-        "report.html": as_html(found, image).encode(),
+        "report.html": as_html(found, figures).encode(),
     }
     for name, content in contents.items():
         write_whole(folder / name, content)

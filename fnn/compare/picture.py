@@ -1,4 +1,4 @@
-"""The picture of a comparison: four panels that fit a page."""
+"""The pictures of a comparison: what they share, and the curves of the races."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fnn.compare.result import loss_by_rate
-from fnn.draw import COLOURS, MARKERS, blank, crowd_at_one, finish, percent, plain, styled
+from fnn.compare.findings import one_a_name
+from fnn.draw import blank, crowd_at_one, finish, plain, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -15,136 +15,161 @@ if TYPE_CHECKING:
 
     from fnn.compare.result import Comparison
 
+# Readable on white and on near black, and told apart by people who confuse red and green: after
+# the schemes "bright" and "vibrant" of Paul Tol, https://personal.sron.nl/~pault/.
+BRIGHT = (
+    "#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#ee7733", "#009988",
+)  # fmt: skip
+INK, SOFT, LINE, PAPER, BAD = "#1a1a1a", "#6b6b6b", "#e4e4e4", "#ffffff", "#c0392b"
+REST = "#b4b4b4"  # those that are not among the first
+
+
+def pictures(found: "Comparison") -> dict[str, "Figure"]:
+    """Every picture of the report by name; one without anything to show says so."""
+    from fnn.compare.picture_rows import cost, ranks, scores, target
+    from fnn.compare.picture_tuning import budget, rates
+
+    made = {"curves": picture, "scores": scores, "ranks": ranks, "target": target,
+            "rates": rates, "budget": budget, "cost": cost}  # fmt: skip
+    return {name: make(found) for name, make in made.items()}
+
 
 def picture(found: "Comparison") -> "Figure":
-    """The four panels of `fnn compare`: loss, score, sensitivity to the learning rate, the end.
+    """Loss and score over the steps: the first few in colours with their names, the rest grey.
 
-    Ours are broad pale lines with filled marks, optax's thin dashes with open ones. Means are over
-    seeds; where a seed diverged, the mean ends.
+    Ours are lines, optax's thin dashes upon them. Means are over seeds; where a seed diverged, the
+    mean ends.
     """
-    names = list(dict.fromkeys(log.contestant.name for log in found.logs))
-    look = {
-        name: {"color": COLOURS[place % len(COLOURS)], "marker": MARKERS[place % len(MARKERS)]}
-        for place, name in enumerate(names)
-    }
+    look = colours(found)
     plan = found.settings
     with styled():
-        figure, axes = blank(2, 2, (11, 8.6))
-        loss, score, rates, ends = axes.flat
-        for log in sorted(found.logs, key=lambda log: log.contestant.by == "optax"):
-            style = _line_style(log.contestant.by, look[log.contestant.name])
+        figure, axes = blank(1, 2, (11, 4.6))
+        loss, score = axes.flat
+        for log in _grey_first(found, look):
+            style = line_style(log.contestant, look)
             _draw_races(loss, log.races, "loss", style)
             _draw_races(score, log.races, "val_score", style)
-            _draw_tuning(rates, log, style)
         finish(loss, "a  Training loss", "steps", "mean loss since the last look", log_y=True)
         finish(score, f"b  Validation {plan['score']}", "steps", "", log_y=False)
-        short = f"c  Sensitivity to the learning rate, after {plan['tune_steps']} steps"
-        finish(rates, short, "learning rate", "validation loss", log_y=True)
         if plan["score"] == "accuracy":
             crowd_at_one(score)
+        cap(loss, 2.0 * first_loss(found))
         if math.isfinite(found.target):
-            score.axhline(found.target, color="#888888", linewidth=0.8, linestyle=":")
-            score.annotate("target", (1, found.target), xycoords=("axes fraction", "data"),
-                           ha="right", va="bottom", fontsize=8, color="#666666")  # fmt: skip
-        _cap(rates, 3.0 * _chance(found))
-        _draw_ends(ends, found, look)
-        _legend(figure, look, {log.contestant.by for log in found.logs})
-        state = "" if found.complete else "  (interrupted)"
-        figure.suptitle(
-            f"{plain(plan['data'])}: {len(names)} optimizers, each at its tuned learning rate;"
-            f" means over {plan['seeds']} seeds{state}",
-            x=0.01, ha="left", fontsize=12,
-        )  # fmt: skip
+            score.axhline(found.target, color=SOFT, linewidth=0.8, linestyle=":")
+            score.annotate("target", (0.99, found.target), xycoords=("axes fraction", "data"),
+                           ha="right", va="top", fontsize=8, color=SOFT)  # fmt: skip
+        rest, theirs = len(look) - len(BRIGHT), any(row.by == "optax" for row in found.rows)
+        told = [f"grey: the {rest} others"] * (rest > 0) + ["dashes: optax's"] * theirs
+        loss.annotate("; ".join(told), (0.99, 0.98), xycoords="axes fraction", ha="right",
+                      va="top", fontsize=8, color=SOFT)  # fmt: skip
+        label_ends(loss, look)
+        label_ends(score, look)
+        say_if_empty(loss, score)
     return figure
+
+
+def colours(found: "Comparison") -> dict[str, str]:
+    """A colour for each name: the first few of the table have their own, the rest are grey."""
+    names = list(dict.fromkeys(row.name for row in found.rows))
+    return {name: BRIGHT[i] if i < len(BRIGHT) else REST for i, name in enumerate(names)}
+
+
+def line_style(contestant: Any, look: Mapping[str, str]) -> dict[str, Any]:
+    """Ours a pale line, optax's thin dashes upon it: equal paths are dashes in a band."""
+    colour = look[contestant.name]
+    if colour == REST:
+        return {"color": REST, "linewidth": 0.7, "zorder": 1, "label": "_"}
+    if contestant.by == "optax":
+        return {"color": INK, "linewidth": 0.7, "linestyle": (0, (3, 3)), "zorder": 3, "label": "_"}
+    return {"color": colour, "linewidth": 2.0, "zorder": 2, "label": contestant.name}
+
+
+def _grey_first(found: "Comparison", look: Mapping[str, str]) -> list[Any]:
+    """Those to draw, in the order of drawing; of the grey ones no peers, which lie upon ours."""
+    standing = one_a_name(found.logs)
+    some = [
+        log
+        for log in found.logs
+        if look[log.contestant.name] != REST or any(log is one for one in standing)
+    ]
+    return sorted(some, key=lambda log: look[log.contestant.name] != REST)
 
 
 def _draw_races(panel: "Axes", races: Sequence[Any], quantity: str, style: Mapping) -> None:
     if races:
         mean = np.mean([getattr(run, quantity) for run in races], axis=0)
-        some = slice(len(mean) // 4, None, max(1, len(mean) // 4))
-        panel.plot(races[0].steps, mean, markevery=some, **style)
+        panel.plot(races[0].steps, mean, **style)
 
 
-def _draw_tuning(panel: "Axes", log: Any, style: Mapping) -> None:
-    losses = loss_by_rate(log.tuning)
-    if losses:
-        panel.plot(list(losses), list(losses.values()), **style)
-        panel.set_xscale("log")
+def label_ends(panel: "Axes", look: Mapping[str, str], *, size: float = 8.0) -> None:
+    """Write the name of each coloured line at the right, beside its end, without overlaps."""
+    ends = {}
+    for line in panel.get_lines():
+        x, y = (np.asarray(data, float) for data in line.get_data())
+        good = np.isfinite(x) & np.isfinite(y)
+        if str(line.get_label()) in look and good.any():
+            inside = panel.transData.transform((x[good][-1], y[good][-1]))
+            ends[str(line.get_label())] = tuple(panel.transAxes.inverted().transform(inside))
+    figure = panel.get_figure(root=True)
+    assert figure is not None
+    gap = 1.2 * size / (0.76 * 72 * figure.get_size_inches()[1])
+    names = sorted(ends, key=lambda name: ends[name][1])
+    for name, height in zip(names, spread([ends[name][1] for name in names], gap), strict=True):
+        panel.annotate(
+            plain(shortened(name)), (min(ends[name][0], 1), min(1, max(0, ends[name][1]))),
+            xytext=(1.04, height), xycoords="axes fraction", textcoords="axes fraction",
+            va="center", fontsize=size, color=INK, annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": look[name], "linewidth": 1.4,
+                        "relpos": (0, 0.5), "shrinkA": 2, "shrinkB": 0},
+        )  # fmt: skip
 
 
-def _draw_ends(panel: "Axes", found: "Comparison", look: Mapping) -> None:
-    """Final scores with their intervals, one line a name, the best at the top."""
-    order = list(dict.fromkeys(row.name for row in found.rows))
-    both = len({row.by for row in found.rows}) > 1
-    shown = [row for row in found.rows if math.isfinite(row.score)]
-    for row in shown:
-        place = order.index(row.name) + (0.0 if not both else 0.17 if row.by == "optax" else -0.17)
-        style = _line_style(row.by, look[row.name]) | {"linestyle": "none", "markersize": 5.5}
-        half = row.score_high - row.score
-        bar = (
-            {"xerr": half, "elinewidth": 1, "ecolor": look[row.name]["color"]}
-            if math.isfinite(half)
-            else {}
-        )
-        panel.errorbar(row.score, place, **bar, **style)
-    for place, name in enumerate(order):
-        diverged = [row for row in found.rows if row.name == name and row.diverged]
-        if diverged:
-            panel.annotate("diverged", (0.02, place), xycoords=("axes fraction", "data"),
-                           va="center", fontsize=8, color="#aa0000")  # fmt: skip
-    panel.set_yticks(range(len(order)), [plain(name) for name in order])
-    for tick, name in zip(panel.get_yticklabels(), order, strict=True):
-        tick.set_color(look[name]["color"])
-        tick.set_fontweight("bold")
-    panel.set_ylim(len(order) - 0.4, -0.6)
-    score = found.settings["score"]
-    finish(panel, f"d  Test {score} at the end, 95 % intervals", f"test {score}", "", log_y=False)
-    if shown:
-        middle = [row.score for row in shown]
-        low, high = min(middle), max(middle)
-        room = 0.35 * (high - low) + 0.005
-        panel.set_xlim(low - room, high + room)
-    if score == "accuracy":
-        panel.xaxis.set_major_formatter(percent())
+def spread(heights: Sequence[float], gap: float) -> list[float]:
+    """The rising heights, moved as little as may be to lie `gap` apart between 0 and 1.
+
+    Those too near to each other become a group around their mean; groups that touch are joined.
+
+    >>> [round(height, 2) for height in spread([0.2, 0.5, 0.5, 1.0, 1.0], 0.1)]
+    [0.2, 0.45, 0.55, 0.9, 1.0]
+    """
+    groups: list[list[float]] = []
+    for height in heights:
+        groups.append([height])
+        while len(groups) > 1 and _bottom(groups[-1], gap) < _bottom(groups[-2], gap) + gap * len(
+            groups[-2]
+        ):
+            last = groups.pop()
+            groups[-1] += last
+    return [_bottom(group, gap) + place * gap for group in groups for place in range(len(group))]
 
 
-def _line_style(by: str, look: Mapping) -> dict[str, Any]:
-    """Ours a broad pale line, optax's thin dashes: equal paths are dashes in a band."""
-    from matplotlib.colors import to_rgba
-
-    theirs = by == "optax"
-    return {
-        **look,
-        "color": look["color"] if theirs else to_rgba(look["color"], 0.45),
-        "linestyle": (0, (4, 2)) if theirs else "-",
-        "linewidth": 1.1 if theirs else 2.8,
-        "markersize": 7 if theirs else 4.5,
-        "markerfacecolor": "none" if theirs else look["color"],
-        "markeredgecolor": look["color"],
-        "markeredgewidth": 0.9,
-    }
+def _bottom(group: Sequence[float], gap: float) -> float:
+    """Where the lowest of a group stands, if the group is centred on its mean and stays inside."""
+    size = gap * (len(group) - 1)
+    return max(0.0, min(sum(group) / len(group) - size / 2, 1.0 - size))
 
 
-def _cap(panel: "Axes", most: float) -> None:
+def cap(panel: "Axes", most: float) -> None:
     """Leave losses far worse than guessing outside; the lines run out of the panel."""
     low, high = panel.get_ylim()
     if math.isfinite(most) and high > most > low:
         panel.set_ylim(low, most)
 
 
-def _chance(found: "Comparison") -> float:
-    """About the loss of a network that has learned nothing."""
-    first = [run.val_loss[-1] for log in found.logs for run in log.tuning if not run.diverged]
+def first_loss(found: "Comparison") -> float:
+    """About the loss at the start, which few that learn exceed."""
+    first = [run.loss[0] for log in found.logs for run in log.races if math.isfinite(run.loss[0])]
     return float(np.median(first)) if first else math.nan
 
 
-def _legend(figure: "Figure", look: Mapping, makers: set[str]) -> None:
-    from matplotlib.lines import Line2D
+def shortened(name: str, most: int = 24) -> str:
+    """A name that fits beside a picture."""
+    return name if len(name) <= most else name[: most - 1] + "…"
 
-    handles = [Line2D([], [], label=plain(name), **_line_style("fnn", style))
-               for name, style in look.items()]  # fmt: skip
-    for by in sorted(makers):
-        style = _line_style(by, {"color": "#666666", "marker": "o"})
-        handles.append(Line2D([], [], label=plain(by), **style))
-    columns = min(len(handles), 7)
-    figure.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=9)
+
+def say_if_empty(*panels: "Axes") -> None:
+    """Write into panels that show nothing that there is nothing."""
+    for panel in panels:
+        if not (panel.lines or panel.collections or panel.patches):
+            panel.annotate("nothing was run", (0.5, 0.5), xycoords="axes fraction", ha="center",
+                           color=SOFT)  # fmt: skip

@@ -1,82 +1,221 @@
-"""The page of a comparison: one file that needs no other, readable on a phone."""
+"""The page of a comparison: one file that needs no other, to read, to print or to send."""
 
-import base64
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from fnn.compare.table import as_table, notes
+from fnn.compare.findings import failures, peers
+from fnn.compare.svg import as_svg
+from fnn.compare.table import Table, as_table, notes
+from fnn.compare.words import (
+    SOURCES,
+    answer,
+    diverged_share,
+    limits,
+    percent_or_number,
+    question,
+    rank_words,
+)
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from fnn.compare.result import Comparison
 
 _STYLE = """
-:root { color-scheme: light dark; --ink: #1a1a1a; --paper: #fff; --line: #d8d8d8; --soft: #666;
-  --band: #f5f5f2; --warn: #9a3412 }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e6e6; --paper: #16181b; --line: #3a3d42;
-  --soft: #a0a0a0; --band: #1e2125; --warn: #fdba74 } }
-body { margin: 0 auto; padding: 1.5rem 1rem 3rem; max-width: 68rem; color: var(--ink);
-  background: var(--paper); font: 16px/1.5 system-ui, sans-serif }
-h1 { font-size: 1.5rem; margin: 0 0 .25rem } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem }
-p.sub { margin: 0 0 1rem; color: var(--soft) }
-p.warn { color: var(--warn); font-weight: 600 }
-img { width: 100%; height: auto; background: #fff; border-radius: 6px; padding: .5rem;
-  box-sizing: border-box; min-width: 42rem }
+:root { color-scheme: light dark; --ink: #1a1a1a; --paper: #ffffff; --line: #e2e2e2;
+  --soft: #666666; --rest: #b9b9b9; --band: #f6f6f3; --bad: #b3261e }
+@media (prefers-color-scheme: dark) { :root { --ink: #e8e8e8; --paper: #16181b; --line: #33363b;
+  --soft: #a3a3a3; --rest: #5d6167; --band: #1e2125; --bad: #ff8a75 } }
+body { margin: 0 auto; padding: 2rem 1rem 4rem; max-width: 66rem; color: var(--ink);
+  background: var(--paper); font: 16px/1.55 system-ui, sans-serif }
+h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 .4rem }
+h2 { font-size: 1.2rem; margin: 2.6rem 0 .6rem; padding-top: .5rem;
+  border-top: 1px solid var(--line) }
+p, li { max-width: 46rem } p.sub { margin: 0 0 1rem; color: var(--soft) }
+p.warn { color: var(--bad); font-weight: 600 } p.found { font-size: 1.05rem }
+figure { margin: 1rem 0 1.4rem } figcaption { font-size: .875rem; color: var(--soft);
+  max-width: 46rem; margin-top: .4rem } figcaption b { color: var(--ink) }
+svg { width: 100%; height: auto; display: block } svg text { fill: var(--ink) }
 .wide { overflow-x: auto }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .875rem;
-  width: 100% }
-th, td { padding: .3rem .6rem; text-align: right; white-space: nowrap;
-  border-bottom: 1px solid var(--line) }
-th { vertical-align: bottom; border-bottom: 2px solid var(--ink) }
-th:nth-child(-n+2), td:nth-child(-n+2) { text-align: left }
-tr.peer td { color: var(--soft); background: var(--band) }
-li { margin: .3rem 0 } code { font-size: .9em; overflow-wrap: anywhere }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem; font-size: .875rem }
+.wide svg { min-width: 40rem } svg.narrow { max-width: 48rem }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .8125rem;
+  line-height: 1.35; border-top: 2px solid var(--ink); border-bottom: 2px solid var(--ink) }
+th, td { padding: .22rem .65rem; text-align: right; white-space: nowrap }
+th { vertical-align: bottom; border-bottom: 1px solid var(--ink); font-weight: 600 }
+tbody tr + tr td { border-top: 1px solid var(--line) }
+th:first-child, td:first-child, .words td, .words th, td.by, th.by { text-align: left }
+.words td:last-child { white-space: normal }
+tr.peer td { color: var(--soft); border-top-color: transparent }
+li { margin: .35rem 0 } code { font-size: .9em; overflow-wrap: anywhere }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1.2rem; font-size: .875rem }
 dt { color: var(--soft) } dd { margin: 0; overflow-wrap: anywhere }
+@media print { :root { color-scheme: light; --ink: #000; --paper: #fff; --line: #ddd;
+  --soft: #555; --rest: #bbb; --bad: #a11 } body { max-width: none; padding: 0; font-size: 10pt }
+  figure, tr { break-inside: avoid } h2 { break-after: avoid } .wide { overflow: visible }
+  .wide svg { min-width: 0 } table { font-size: 7.5pt } th, td { padding: .12rem .35rem } }
 """
 
+_CAPTIONS = {
+    "scores": "Each optimizer at its tuned learning rate: ticks are seeds, the mark is their mean,"
+    " the bar its 95 % interval; filled ours, open optax's. Right: the same less the best, paired"
+    " by seed, where a bar that crosses 0 tells no difference. Far worse ones are named at the"
+    " left edge.",
+    "curves": "Means over the seeds. The best few are in colours, the others grey; thin dashes upon"
+    " a line are optax's version of it. Accuracies are spaced by the errors that are left.",
+    "ranks": "Mean ranks. Bars at the right join groups that the critical difference does not tell"
+    " apart; the shade is what is not told apart from the first.",
+    "target": "Ticks are seeds, the bar spans their quartiles around the median; at the right how"
+    " many of them reached the target. An arrow: the upper quartile lies beyond the race.",
+    "rates": "Dots are means of the tuning runs that did not diverge, bars reach from the least to"
+    " the largest; red from above is the share that diverged, the ring the rate that was chosen."
+    " The dotted line is the best of all; losses above the panel are cut.",
+    "budget": "What tuning would have found with less: settings drawn from those tried; one that"
+    " diverged counts as the worst at which any ended. A curve flat from the left needs no tuning.",
+    "cost": "Left: the whole training step, forward and backward passes in it. Right: what the"
+    " optimizer keeps beside the parameters.",
+}  # fmt: skip
 
-def as_html(found: "Comparison", picture: bytes) -> str:
-    """The whole page as text; the picture (PNG) is inside it, and every word is escaped."""
-    plan, machine = found.settings, found.machine
+
+def as_html(found: "Comparison", figures: Mapping[str, "Figure"]) -> str:
+    """The whole page as text, the pictures inside it as SVG; every word is escaped."""
+    plan = found.settings
     title = f"Optimizers on {plan['data']}"
+    plates = _Plates(figures)
     spent = {f"seconds to {name}": f"{time:.1f}" for name, time in found.seconds.items()}
-    image = base64.b64encode(picture).decode("ascii")
     warning = (
         ""
         if found.complete
         else '<p class="warn">Interrupted: what had finished by then is here.</p>'
     )
+    table, no_peers = as_table(found), "<p>No optimizer raced with a peer of its name.</p>"
+    results = ["optimizer", "by", "learning rate", f"test {plan['score']}", "behind", "rank"]
+    results += [head for head in table.heads if head.startswith("steps to")] + ["reached"]
+    costs = ["optimizer", "by", "seconds", "µs a step", "compile s", "state"]
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{escape(title)}</title><style>{_STYLE}</style></head><body>
 <h1>{escape(title)}</h1>
-<p class="sub"><code>{escape(str(plan["net"]))}</code> &middot; {plan["seeds"]} seeds
-&middot; {plan["steps"]} steps of {plan["batch_size"]} examples</p>
+<p class="sub">{plan["seeds"]} seeds &middot; {plan["steps"]} steps of {plan["batch_size"]}
+examples &middot; <code>{escape(str(plan["net"]))}</code></p>
 {warning}
-<div class="wide"><img alt="Training loss, validation score, sensitivity to the learning rate, and
-final test score of each optimizer" src="data:image/png;base64,{image}"></div>
-<h2>Results</h2>
-<div class="wide">{_table(found)}</div>
-<h2>How to read it</h2>
-<ul>{"".join(f"<li>{escape(note)}</li>" for note in notes(found))}</ul>
-<h2>Where and how long</h2>
-{_pairs({**machine, **spent})}
+<h2>Question</h2>{_text(question(found))}
+<p class="found">{escape(" ".join(answer(found)))}</p>
+<h2>Setting</h2>{_pairs(_setting(found))}
+<h2>Results</h2>{plates("scores")}{_grid(table, results)}
+<h2>Curves</h2>{plates("curves")}
+<h2>Ranks</h2>{_text(rank_words(found))}{plates("ranks")}
+<h2>Time to target</h2>{plates("target")}
+<h2>Sensitivity to the learning rate</h2>{plates("rates")}
+<h2>Budget for tuning</h2>{plates("budget")}
+<h2>Cost</h2>{plates("cost")}{_grid(table, costs)}
+<h2>Ours and optax&rsquo;s</h2>{_words(_PEERS, _peers(found)) or no_peers}
+<h2>Failures</h2>{_text(diverged_share(found))}
+{_words(("optimizer", "stage", "what happened"), failures(found.logs, plan["seeds"]))}
+<h2>How it was measured</h2>{_list(notes(found))}
+<h2>Limits</h2>{_list(limits(found))}
+<h2>Sources</h2>{_list(SOURCES)}
+<h2>Machine</h2>{_pairs({**found.machine, **spent})}
 </body></html>
 """
 
 
-def _table(found: "Comparison") -> str:
-    table = as_table(found)
-    heads = "".join(f"<th>{escape(head)}</th>" for head in table.heads)
+class _Plates:
+    """The figures of the page, numbered as they come."""
+
+    def __init__(self, figures: Mapping[str, "Figure"]):
+        self.figures, self.number = figures, 0
+
+    def __call__(self, name: str) -> str:
+        if name not in self.figures:
+            return ""
+        self.number += 1
+        svg = as_svg(self.figures[name], name, escape(_CAPTIONS[name], quote=True))
+        if self.figures[name].get_figwidth() < 9:
+            svg = svg.replace("<svg ", '<svg class="narrow" ', 1)
+        return (
+            f'<figure id="{name}"><div class="wide">{svg}</div><figcaption><b>Figure'
+            f" {self.number}.</b> {escape(_CAPTIONS[name])}</figcaption></figure>"
+        )
+
+
+def _setting(found: "Comparison") -> dict[str, Any]:
+    plan, accuracy = found.settings, found.settings["score"] == "accuracy"
+    sizes = plan["examples"]
+    factors = ", then " + ", ".join(f"{f:.2g}" for f in plan["refine"]) if plan["refine"] else ""
+    return {
+        "data": f"{plan['data']}: {sizes['train']} examples to train, {sizes['val']} to validate,"
+        f" {sizes['test']} to test",
+        "network": plan["net"],
+        "race": f"{plan['seeds']} seeds of {plan['steps']} steps of {plan['batch_size']} examples,"
+        f" {plan['epochs']:.3g} passes",
+        "tuning": f"{plan['tune_seeds']} run(s) of {plan['tune_steps']} steps for each learning"
+        f" rate: {', '.join(f'{rate:g}' for rate in plan['rates'])}"
+        + (f"{factors} times the best" if factors else ""),
+        "score": plan["score"],
+        "target": f"validation {plan['score']} of {percent_or_number(found.target, accuracy)}",
+    }
+
+
+_PEERS = ("optimizer", "ours less optax's", "path apart", "verdict")
+
+
+def _peers(found: "Comparison") -> list[Sequence[str]]:
+    """Ours less optax's, paired by seed, with the interval, and what it says."""
+    accuracy = found.settings["score"] == "accuracy"
+    lines = []
+    for peer in peers(found.logs):
+        mean, low, high = (
+            percent_or_number(value, accuracy, 2).replace("nan %", "-").replace("nan", "-")
+            for value in peer.gap[:3]
+        )
+        path = "-" if peer.path != peer.path else f"{peer.path:.0e}" if peer.path else "0"
+        lines.append((peer.name, f"{mean} ({low} to {high})", path, peer.words))
+    return lines
+
+
+def _grid(table: Table, heads: Sequence[str]) -> str:
+    """Some columns of the results, those of peers pale beneath ours."""
+    places = [table.heads.index(head) for head in heads]
+    named = "".join(_cell("th", table.heads[place]) for place in places)
     lines = []
     for line in table.lines:
         kind = ' class="peer"' if line[1] == "optax" else ""
-        lines.append(f"<tr{kind}>{''.join(f'<td>{escape(cell)}</td>' for cell in line)}</tr>")
-    return f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
+        lines.append(f"<tr{kind}>{''.join(_cell('td', line[place]) for place in places)}</tr>")
+    return f'<div class="wide"><table><thead><tr>{named}</tr></thead><tbody>{"".join(lines)}' + (
+        "</tbody></table></div>"
+    )
 
 
-def _pairs(pairs: dict[str, object]) -> str:
+def _cell(kind: str, text: str) -> str:
+    side = ' class="by"' if text in ("by", "fnn", "optax", "yours") else ""
+    return f"<{kind}{side}>{escape(text)}</{kind}>"
+
+
+def _words(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A table of words; nothing without lines."""
+    if not lines:
+        return ""
+    named = "".join(f"<th>{escape(head)}</th>" for head in heads)
+    body = "".join(
+        f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in line)}</tr>" for line in lines
+    )
+    return (
+        f'<div class="wide"><table class="words"><thead><tr>{named}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def _text(words: str) -> str:
+    return f"<p>{escape(words)}</p>"
+
+
+def _list(items: Iterable[str]) -> str:
+    return f"<ul>{''.join(f'<li>{escape(item)}</li>' for item in items)}</ul>"
+
+
+def _pairs(pairs: Mapping[str, object]) -> str:
     items = (
         f"<dt>{escape(str(name))}</dt><dd>{escape(str(value))}</dd>"
         for name, value in pairs.items()

@@ -9,6 +9,8 @@ import numpy as np
 
 from fnn.compare.arena import Run
 from fnn.compare.contestants import Contestant
+from fnn.compare.findings import one_a_name, pairs, ranking, time_to
+from fnn.compare.statistics import difference, interval, quartiles
 
 
 @dataclass
@@ -23,6 +25,9 @@ class Log:
       races: the runs of the race, one a seed.
       step_us: microseconds a step, one entry a call.
       path_distance: how far its path parts from its peer's; NaN without a peer.
+      knobs: the values chosen for the knobs that are tuned beside the learning rate, by name.
+      state_bytes: of the optimizer's state. param_bytes: of the parameters that it belongs to.
+      failures: stage and reason of each error in its own code; it was left out from then on.
     """
 
     contestant: Contestant
@@ -32,6 +37,10 @@ class Log:
     races: list[Run] = field(default_factory=list)
     step_us: list[float] = field(default_factory=list)
     path_distance: float = math.nan
+    knobs: Mapping[str, float] = field(default_factory=dict)
+    state_bytes: float = math.nan
+    param_bytes: float = math.nan
+    failures: list[tuple[str, str]] = field(default_factory=list)
 
 
 class Row(NamedTuple):
@@ -43,14 +52,21 @@ class Row(NamedTuple):
       learning_rate: the one that tuning chose.
       at_edge: whether it is the smallest or the largest tried, so that a better may lie beyond.
       score: mean test score over the seeds at the end of the race; NaN if any of them diverged.
-      score_low, score_high: the 95 % t-interval of that mean.
+      score_low, score_high: the 95 % interval of that mean (`fnn.compare.statistics.interval`).
       val_score: mean validation score at the end.
       seeds: how many ran. diverged: how many of them ended in a loss that is not finite.
-      steps_to_target: steps at the first look at which the mean validation score is at the target.
+      steps_to_target: median over the seeds of the steps at the first look at which the validation
+        score is at the target; None if half of them or more never reached it.
       seconds_to_target: those steps at the median time of one.
       step_us: median microseconds a step; step_us_low, step_us_high: the quartiles.
       compile_seconds: tracing and compiling.
       path_distance: largest relative distance between this path and the peer's.
+      steps_low, steps_high: quartiles over the seeds of the steps to the target; infinite where so
+        many never reached it. reached: how many seeds did.
+      behind: mean over the seeds of the best contestant's test score less this one's, on the same
+        seed; behind_low, behind_high: the 95 % interval of that mean. 0 of the best itself.
+      rank: mean rank over the seeds, 1 is best; NaN of a peer that repeats a rule.
+      state_bytes: of the optimizer's state.
     """
 
     name: str
@@ -70,35 +86,48 @@ class Row(NamedTuple):
     step_us_high: float
     compile_seconds: float
     path_distance: float
+    steps_low: float
+    steps_high: float
+    reached: int
+    behind: float
+    behind_low: float
+    behind_high: float
+    rank: float
+    state_bytes: float
 
 
 def make_rows(logs: Sequence[Log], target: float) -> list[Row]:
     """A row for each contestant; peers stand together, the best mean test score comes first."""
-    rows = [_row(log, target) for log in logs]
+    ranked = ranking(logs)
+    ranks = dict(zip(ranked.names, ranked.ranks, strict=True)) if ranked else {}
+    standing = {log.contestant.label for log in one_a_name(logs)}
+    rows = [_row(log, target, ranks if log.contestant.label in standing else {}) for log in logs]
 
     def worth(row):
         return row.score if math.isfinite(row.score) else -math.inf
 
+    if rows:
+        leader = logs[max(range(len(rows)), key=lambda place: worth(rows[place]))]
+        rows = [_behind(row, log, leader) for row, log in zip(rows, logs, strict=True)]
     best = {row.name: max(worth(other) for other in rows if other.name == row.name) for row in rows}
-    return sorted(rows, key=lambda row: (-best[row.name], row.name))
+    lost = {row.name: row.diverged for row in reversed(rows)}
+    return sorted(rows, key=lambda row: (-best[row.name], lost[row.name], row.name))
 
 
-def _row(log: Log, target: float) -> Row:
-    finals = [run.test_score[-1] for run in log.races]
-    score, half = t_interval(finals)
+def _row(log: Log, target: float, ranks: Mapping[str, float]) -> Row:
+    score = interval([math.nan if run.diverged else run.test_score[-1] for run in log.races])
     low_us, us, high_us = quartiles(log.step_us)
-    steps = None
-    if log.races:
-        steps = steps_to_target(log.races[0].steps, mean_over(log.races, "val_score"), target)
+    reach = time_to(log, target)
+    steps = int(reach.median) if math.isfinite(reach.median) else None
     tried = loss_by_rate(log.tuning)
     return Row(
         name=log.contestant.name,
         by=log.contestant.by,
         learning_rate=log.rate,
         at_edge=len(tried) > 1 and log.rate in (min(tried), max(tried)),
-        score=score,
-        score_low=score - half,
-        score_high=score + half,
+        score=score.mean,
+        score_low=score.low,
+        score_high=score.high,
         val_score=float(np.mean([run.val_score[-1] for run in log.races] or [math.nan])),
         seeds=len(log.races),
         diverged=sum(run.diverged for run in log.races),
@@ -109,7 +138,20 @@ def _row(log: Log, target: float) -> Row:
         step_us_high=high_us,
         compile_seconds=log.compile_seconds,
         path_distance=log.path_distance,
+        steps_low=reach.low,
+        steps_high=reach.high,
+        reached=reach.reached,
+        behind=math.nan,
+        behind_low=math.nan,
+        behind_high=math.nan,
+        rank=ranks.get(log.contestant.name, math.nan),
+        state_bytes=float(getattr(log, "state_bytes", math.nan)),
     )
+
+
+def _behind(row: Row, log: Log, leader: Log) -> Row:
+    gap = difference(*pairs(leader, log))
+    return row._replace(behind=gap.mean, behind_low=gap.low, behind_high=gap.high)
 
 
 def mean_over(runs: Sequence[Run], quantity: str) -> np.ndarray:
@@ -123,50 +165,6 @@ def loss_by_rate(tuning: Sequence[Run]) -> dict[float, float]:
     for run in sorted(tuning, key=lambda run: run.rate):
         by_rate.setdefault(run.rate, []).append(math.nan if run.diverged else run.val_loss[-1])
     return {rate: float(np.mean(losses)) for rate, losses in by_rate.items()}
-
-
-def t_interval(values: Sequence[float], *, level: float = 0.95) -> tuple[float, float]:
-    r"""The mean of a few values, and half the width of Student's interval around it.
-
-    .. math:: \bar x \pm t_{(1 + level) / 2,\; n - 1} \; s / \sqrt n
-
-    Args:
-      values: independent measurements. Of a single one the width is NaN, as of any that holds NaN.
-      level: how sure the interval is to cover the true mean, in (0, 1).
-
-    >>> [round(float(v), 4) for v in t_interval([1.0, 2.0, 3.0])]
-    [2.0, 2.4841]
-    """
-    from scipy.special import stdtrit
-
-    n = len(values)
-    if n == 0:
-        return math.nan, math.nan
-    mean = float(np.mean(values))
-    if n == 1:
-        return mean, math.nan
-    deviation = float(np.std(values, ddof=1))
-    return mean, float(stdtrit(n - 1, (1 + level) / 2)) * deviation / math.sqrt(n)
-
-
-def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
-    """Lower quartile, median and upper quartile; NaN of nothing."""
-    if not len(values):
-        return math.nan, math.nan, math.nan
-    low, middle, high = np.percentile(values, [25, 50, 75])
-    return float(low), float(middle), float(high)
-
-
-def steps_to_target(steps: Any, scores: Any, target: float) -> int | None:
-    """The number of steps at the first look whose score is at least the target; None if none is.
-
-    >>> steps_to_target([10, 20, 30], [0.5, 0.9, 0.8], 0.85)
-    20
-    """
-    for step, score in zip(steps, scores, strict=True):
-        if score >= target:  # never true of NaN
-            return int(step)
-    return None
 
 
 def default_target(logs: Sequence[Log]) -> float:
@@ -246,7 +244,7 @@ class Comparison:
         return f"<Comparison of {len(self.rows)} optimizers on {self.settings['data']}, {state}>"
 
     def write(self, out: Any) -> list[str]:
-        """Write report.html, curves.png, results.json and results.csv into the folder `out`."""
+        """Write report.html, the pictures, results.json and results.csv; return their paths."""
         from fnn.compare.files import write
 
         return write(self, out)

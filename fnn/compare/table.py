@@ -3,6 +3,9 @@
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from fnn.compare.statistics import FEW
+from fnn.compare.words import in_bytes, percent_or_number
+
 if TYPE_CHECKING:
     from fnn.compare.result import Comparison, Row
 
@@ -25,10 +28,14 @@ def as_table(found: "Comparison") -> Table:
         "by",
         "learning rate",
         f"test {score}",
+        "behind",
+        "rank",
         f"steps to {goal}",
+        "reached",
         "seconds",
         "µs a step",
         "compile s",
+        "state",
         "path apart",
     ]
     state = "" if found.complete else " - interrupted, incomplete"
@@ -43,10 +50,14 @@ def _line(row: "Row", accuracy: bool) -> list[str]:
         row.by,
         _number(row.learning_rate, ".2g") + ("*" if row.at_edge else ""),
         _interval(row, accuracy),
+        _behind(row, accuracy),
+        _number(row.rank, ".1f"),
         "not reached" if steps is None else str(steps),
+        f"{row.reached} of {row.seeds}" if row.seeds else "-",
         "-" if row.seconds_to_target is None else f"{row.seconds_to_target:.2g}",
         _spread(row),
         _number(row.compile_seconds, ".1f"),
+        "-" if math.isnan(row.state_bytes) else in_bytes(row.state_bytes),
         "0" if row.path_distance == 0 else _number(row.path_distance, ".0e"),
     ]
 
@@ -56,13 +67,21 @@ def _interval(row: "Row", accuracy: bool) -> str:
         return "not run"
     if row.diverged:
         return f"diverged ({row.diverged} of {row.seeds})"
-    half = row.score_high - row.score
-    width = (
-        ""
-        if math.isnan(half)
-        else f" ± {100 * half if accuracy else half:.{1 if accuracy else 3}f}"
-    )
-    return _score(row.score, accuracy) + width
+    if math.isnan(row.score_low):
+        return percent_or_number(row.score, accuracy, 2)
+    scale, places = (100, 2) if accuracy else (1, 4)
+    low, high = (f"{scale * end:.{places}f}" for end in (row.score_low, row.score_high))
+    return f"{percent_or_number(row.score, accuracy, 2)} ({low} to {high})"
+
+
+def _behind(row: "Row", accuracy: bool) -> str:
+    """How far behind the best, with the ends of the interval; nothing for the best itself."""
+    ends = row.behind, row.behind_low, row.behind_high
+    if math.isnan(row.behind) or ends == (0, 0, 0):
+        return "-" if math.isnan(row.behind) else "0"
+    scale, places = (100, 2) if accuracy else (1, 4)
+    mean, low, high = (f"{round(scale * end, places) + 0.0:.{places}f}" for end in ends)
+    return mean if math.isnan(row.behind_low) else f"{mean} ({low} to {high})"
 
 
 def _score(value: float, accuracy: bool) -> str:
@@ -86,6 +105,7 @@ def notes(found: "Comparison") -> list[str]:
     on = f"{machine['cores']} cores" if machine["platform"] == "cpu" else machine["device"]
     sizes = plan["examples"]
     tried = len(plan["rates"]) + len(plan["refine"])
+    kind = "Student's t" if plan["seeds"] < FEW else "bootstrap-t"
     return [
         f"Budget, the same for all: {tried} learning rates, {plan['tune_seeds']} run(s) of"
         f" {plan['tune_steps']} steps each"
@@ -96,13 +116,16 @@ def notes(found: "Comparison") -> list[str]:
         f"Data: {sizes['train']} examples to train, {sizes['val']} to choose the learning rate (by"
         f" validation loss) and to tell the target, {sizes['test']} to test, which choose nothing.",
         "learning rate: * marks the smallest or largest one tried; a better may lie beyond.",
-        f"test {plan['score']}: mean over the seeds at the end, with the 95 % t-interval.",
-        "steps, seconds: at the first look at which the mean validation score is at the target,"
-        f" {_score(found.target, plan['score'] == 'accuracy')}; seconds are those steps at the"
-        " median time of one, without compiling.",
+        f"test {plan['score']}: mean over the seeds at the end, with its 95 % interval ({kind}).",
+        "behind: the best mean's score less this one's, seed by seed, with the 95 % interval of the"
+        " mean; one that holds 0 tells no difference. rank: mean over the seeds, 1 is best.",
+        "steps, reached, seconds: at the first look at which the validation score is at the target,"
+        f" {_score(found.target, plan['score'] == 'accuracy')}; the median over the seeds, of which"
+        " so many reached it; seconds are those steps at the median time of one, compiling apart.",
         f"µs a step: median and quartiles over all calls, contestants by turns, {lanes} run(s) at"
         f" once on {lanes} device(s) ({on}); looks at the networks are not in it.",
         f"compile s: tracing and compiling, {max(2, lanes)} at a time, so they slow each other.",
+        "state: bytes that the optimizer keeps beside the parameters.",
         f"path apart: largest |ours - optax's| / |way from the start| in {plan['walk_steps']} steps"
         f" at {plan['walk_rate']:g} of the tuned rate. float32 rounding parts any two programs in"
         " time, the sooner where a weight's gradient is rounding noise that the rule scales up, so"
