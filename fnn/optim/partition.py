@@ -91,7 +91,7 @@ def partition(rules: Mapping[str, Any], *, default: Any = None, labels: Any = No
         the parameters to one, for groups that paths do not tell.
 
     Of the extra arguments of `update`, `grad` comes to each optimizer cut to its group, `value_fn`
-    as a function of the group's parameters, and `example_sum` hands it the group's gradients.
+    as a function of the group's parameters, the others being where they are.
     `with_hypers` changes a name in all groups; to change one group's, give it `state.groups[...]`.
 
     Raises:
@@ -221,11 +221,25 @@ def _cut(labels: Labels, name: str, argument: str, value: Any, params: Any) -> A
     if argument == "grad":
         return labels.only(name, value)
     if argument == "value_fn" and params is not None:
-        rest = {other: labels.only(other, params, "params") for other in set(labels.of)}
-        return lambda own: value(labels.joined({**rest, name: own}, params))
-    if argument == "example_sum":
-        return lambda f, **how: value(lambda grads: f(labels.only(name, grads)), **how)
+        rest = {other: labels.only(other, params, "params") for other in labels.of}
+        return _OwnValue(
+            value, lambda own: labels.joined({**rest, name: own}, params), labels, name
+        )
     return value
+
+
+class _OwnValue:
+    """`value_fn` as a function of one group's parameters, and its examples if it knows them."""
+
+    def __init__(self, value_fn: Any, whole: Callable[[Any], Any], labels: Labels, name: str):
+        self.value_fn, self.whole = value_fn, whole
+        if hasattr(value_fn, "example_sum"):
+            self.example_sum = lambda f, own, **how: value_fn.example_sum(
+                lambda grads: f(labels.only(name, grads)), whole(own), **how
+            )
+
+    def __call__(self, own: Any) -> jax.Array:
+        return self.value_fn(self.whole(own))
 
 
 def _by_pattern(patterns: tuple[str, ...], params: Any, has_default: bool) -> list[str]:

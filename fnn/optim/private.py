@@ -35,10 +35,10 @@ def private(
         u &= \frac{1}{B} \Big( \sum_{i=1}^{B} \bar g_i + \mathcal{N}(0, \sigma^2 C^2) \Big)
 
     No example can move the mean by more than C / B, and the noise hides what it moves.
-    `fnn.fit` with `chain(private(...), sgd(rate))` is DP-SGD: the training step hands this link
-    `example_sum`, by which it asks for the examples' gradients, and the mean gradient that comes in
-    is not used (compiled, it is not computed). In a loop of your own, give `update` gradients with
-    a first axis that counts the examples, as `jax.vmap(jax.grad(...))` makes them.
+    `fnn.fit` with `chain(private(...), sgd(rate))` is DP-SGD: this link asks the `value_fn` of the
+    training step for the examples' gradients, and the mean gradient that comes in is not used
+    (compiled, it is not computed). In a loop of your own, give `update` gradients with a first axis
+    that counts the examples, as `jax.vmap(jax.grad(...))` makes them.
 
     Args:
       max_norm: C > 0, in units of the gradient; near the median of the examples' norms is usual.
@@ -74,7 +74,7 @@ def private(
         # a copy, because the state may be donated
         return PrivateState(jnp.zeros((), jnp.int32), jax.tree.map(jnp.copy, key), **hypers.init())
 
-    def update(grads, state, params=None, *, grad=None, example_sum=None):
+    def update(grads, state, params=None, *, grad=None, value_fn=None):
         now = hypers.at(state.count, state)
 
         def clipped(example):
@@ -82,9 +82,10 @@ def private(
             short = jnp.where(size > now["max_norm"], now["max_norm"] / size, 1)
             return jax.tree.map(lambda g: g.astype(wide(g.dtype)) * short, example)
 
+        example_sum = getattr(value_fn, "example_sum", None)
         if example_sum is not None:
             _check_first(grads, grad)
-            total, n = example_sum(clipped, chunk=chunk)
+            total, n = example_sum(clipped, params, chunk=chunk)
         else:
             n = _examples(grads, params)
             total = jax.tree.map(lambda g: g.sum(0), jax.vmap(clipped)(grads))

@@ -11,7 +11,7 @@ from fnn.checks import check_key
 from fnn.core import Layer, key_for
 from fnn.optim.base import Optimizer, accepted, apply_updates
 from fnn.train.arguments import check_parts
-from fnn.train.per_example import example_sums
+from fnn.train.per_example import BatchValue
 from fnn.trees import norm, wide
 
 Loss = Callable[[Any, Any], jax.Array]
@@ -106,8 +106,8 @@ def make_step(
     Args:
       net: the network f.
       loss: L, `loss(prediction, y)` -> one number per example; the mean is taken here.
-      optimizer: ours or optax's; it is given `value`, `grad`, `value_fn` (the batch's J as a
-        function of the parameters) and `example_sum` (`train.per_example`) if it takes them.
+      optimizer: ours or optax's; it is given `value`, `grad` and `value_fn` if it takes them. The
+        last is J of this batch as a function of the parameters, and knows its single examples.
       penalty: R, a function of the parameters alone, such as a sum of squares.
 
     The step reads the hyperparameters from `opt_state`: one compiled step serves every learning
@@ -133,15 +133,10 @@ def make_step(
         key_now = random.fold_in(key_for(key, "layers"), count)
         value_and_grad = jax.value_and_grad(objective, has_aux=True)
         (value, state), grads = value_and_grad(params, state, x, y, key_now)
-
-        def gradient_at(x, y, key):
-            return jax.grad(lambda p: objective(p, train_state.state, x, y, key)[0])(params)
-
         extra = {
             "value": value,
             "grad": grads,
-            "value_fn": lambda p: objective(p, train_state.state, x, y, key_now)[0],
-            "example_sum": example_sums(gradient_at, train_state.state, batch, key_now),
+            "value_fn": BatchValue(objective, train_state.state, batch, key_now),
         }
         updates, opt_state = optimizer.update(
             grads, opt_state, params, **accepted(optimizer.update, extra)
