@@ -44,6 +44,7 @@ from fnn.optim.minimizers import composite as composite
 from fnn.optim.minimizers import conjugate_gradients as conjugate_gradients
 from fnn.optim.minimizers import damped_newton as damped_newton
 from fnn.optim.minimizers import gauss_newton as gauss_newton
+from fnn.optim.minimizers import kfac as kfac
 from fnn.optim.minimizers import lbfgs as lbfgs
 from fnn.optim.minimizers import levenberg_marquardt as levenberg_marquardt
 from fnn.optim.minimizers import minimize as minimize

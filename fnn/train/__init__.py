@@ -5,6 +5,7 @@ from fnn.train.evaluate import evaluate as evaluate
 from fnn.train.evaluate import outputs as outputs
 from fnn.train.fit import Fit as Fit
 from fnn.train.fit import fit as fit
+from fnn.train.kronecker import kronecker_factors as kronecker_factors
 from fnn.train.lanes import over_lanes as over_lanes
 from fnn.train.objective import objective as objective
 from fnn.train.objective import residuals as residuals

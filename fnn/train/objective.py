@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from fnn.core import Layer
 from fnn.optim.minimizers.base import Composite, composite
+from fnn.train.kronecker import Factors, kronecker_factors
 from fnn.trees import wide
 
 
@@ -22,6 +23,10 @@ class _Outputs:
 
     def __call__(self, params: Any) -> Any:
         return self.net.apply(params, self.state, self.x)[0]
+
+    def kronecker_factors(self, params: Any, loss: "_MeanLoss") -> Factors:
+        """What `optim.kfac` asks of a network."""
+        return kronecker_factors(self.net, loss.loss, params, self.x, loss.y)
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,6 +6,7 @@ from fnn.optim.minimizers.base import Point as Point
 from fnn.optim.minimizers.base import composite as composite
 from fnn.optim.minimizers.conjugate import conjugate_gradients as conjugate_gradients
 from fnn.optim.minimizers.descent import steepest_descent as steepest_descent
+from fnn.optim.minimizers.kfac import kfac as kfac
 from fnn.optim.minimizers.least_squares import gauss_newton as gauss_newton
 from fnn.optim.minimizers.least_squares import levenberg_marquardt as levenberg_marquardt
 from fnn.optim.minimizers.line_search import Search as Search

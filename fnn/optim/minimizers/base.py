@@ -102,7 +102,7 @@ class Method:
       name: such as "lbfgs".
       init: `init(problem, h, x) -> (point, memory)`.
       step: `step(problem, h, point, memory) -> (point, memory, stalled)`.
-      takes: "scalar", "residuals" or "composite": what `fun` must be.
+      takes: "scalar", "residuals", "composite" or "layers": what `fun` must be.
       numbers: the numeric knobs by name.
       words: the other knobs as pairs: those that choose a form or a size.
 
@@ -217,6 +217,10 @@ class Problem:
     def gauss_newton_product(self, x: jax.Array) -> Callable[[jax.Array], jax.Array]:
         """v -> G v at x, with G = J' H_loss J + H_penalty of a `Composite`."""
         return gauss_newton_product(self._fun, self.tree, x)
+
+    def kronecker_factors(self, x: jax.Array) -> dict[str, tuple[jax.Array, jax.Array]]:
+        """(A, G) of every dense layer by its path, from the model of an `fnn.train.objective`."""
+        return self._fun.model.kronecker_factors(self.tree(x), self._fun.loss)
 
 
 def gauss_newton_product(

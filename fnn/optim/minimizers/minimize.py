@@ -236,6 +236,11 @@ def _check_fun(fun: Any, x0: Any, method: Method) -> None:
             f"minimize: {method.name} needs fun in its parts, got {type(fun).__name__}; give"
             " fnn.train.objective(net, loss, x, y), or optim.composite(model, loss)"
         )
+    if method.takes == "layers" and not hasattr(getattr(fun, "model", None), "kronecker_factors"):
+        raise TypeError(
+            f"minimize: {method.name} needs a network's layers, got {type(fun).__name__}; give"
+            " fnn.train.objective(net, loss, x, y)"
+        )
     out = jax.eval_shape(fun, x0)
     leaves = jax.tree.leaves(out)
     if not leaves or not all(jnp.issubdtype(a.dtype, jnp.floating) for a in leaves):

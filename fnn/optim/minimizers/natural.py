@@ -85,13 +85,22 @@ def _step(problem, h, point, memory):
     tol = h.cg_tol * jnp.linalg.norm(g)
     inner = steihaug(lambda v: fisher(v) + damping * v, g, jnp.inf, tol=tol, limit=h.limit)
     p = inner.step
-    search = backtracking(along(problem, point, p), point.value, g @ p, g, c1=h.c1, shrink=h.shrink)
-    alpha = search.step
     curve = p @ inner.product - damping * (p @ p)
-    ratio = (point.value - search.value) / -(alpha * (g @ p) + alpha**2 * curve / 2)
+    new, damping, stalled = damped_search(problem, h, point, p, curve, damping)
+    new = new._replace(products=point.products + inner.products)
+    return new, NaturalMemory(damping), stalled
+
+
+def damped_search(problem, h, point, p, curve, damping, initial=1.0):
+    """The point that backtracking along p finds, the damping for the next step, and if it stalled.
+
+    `curve` is p . F p; the damping falls where the quadratic with F foretold the fall well.
+    """
+    slope = point.grad @ p
+    phi, sizes = along(problem, point, p), {"c1": h.c1, "shrink": h.shrink}
+    search = backtracking(phi, point.value, slope, point.grad, initial=initial, **sizes)
+    alpha = search.step
+    ratio = (point.value - search.value) / -(alpha * slope + alpha**2 * curve / 2)
     change = jnp.where(ratio > 0.75, 1 / h.adapt, jnp.where(ratio < 0.25, h.adapt, 1.0))
     found = alpha > 0
-    damping = damping * jnp.where(found, change, h.adapt)
-    new = moved(point, p, search)
-    new = new._replace(products=point.products + inner.products)
-    return new, NaturalMemory(damping), ~found
+    return moved(point, p, search), damping * jnp.where(found, change, h.adapt), ~found
