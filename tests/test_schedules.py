@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import fnn
+from fnn import optim
 from fnn.optim import schedules
 
 COUNTS = np.arange(0, 130)
@@ -55,6 +57,10 @@ TABLE = {
         schedules.one_cycle(0.4, steps=95, warmup_share=0.5, divisor=10.0, final_divisor=3.0),
         optax.cosine_onecycle_schedule(95, 0.4, 0.5, 10.0, 3.0),
     ),
+    "linear_one_cycle": (
+        schedules.linear_one_cycle(0.4, steps=100),
+        optax.linear_onecycle_schedule(100, 0.4),
+    ),
     "cosine_restarts": (
         schedules.cosine_restarts(0.4, steps=20, cycles=3, growth=2, end=0.1),
         optax.sgdr_schedule(
@@ -96,7 +102,45 @@ CLOSED = {
         schedules.step_decay(1.0, factor=0.5, every=3),
         lambda t: 0.5 ** (t // 3),
     ),
+    "triangular": (
+        schedules.triangular(0.1, 0.7, steps=7),
+        lambda t: 0.1 + 0.6 * (1 - np.abs(1 - t % 14 / 7)),
+    ),
+    "triangular2": (
+        schedules.triangular2(0.1, 0.7, steps=7),
+        lambda t: 0.1 + 0.6 * (1 - np.abs(1 - t % 14 / 7)) * 0.5 ** (t // 14),
+    ),
+    "exp_range": (
+        schedules.exp_range(0.1, 0.7, steps=7, factor=0.98),
+        lambda t: 0.1 + 0.6 * (1 - np.abs(1 - t % 14 / 7)) * 0.98**t,
+    ),
 }
+# tests/data/torch_schedules.py: learning rates of PyTorch at these counts
+TORCH_COUNTS = np.array([0, 1, 5, 29, 30, 31, 65, 99, 100])
+TORCH = {
+    "triangular": (
+        schedules.triangular(0.02, 0.5, steps=12),
+        [0.02, 0.06, 0.22, 0.22, 0.26, 0.3, 0.3, 0.14, 0.18],
+    ),
+    "triangular2": (
+        schedules.triangular2(0.02, 0.5, steps=12),
+        [0.02, 0.06, 0.22, 0.12, 0.14, 0.16, 0.09, 0.0275, 0.03],
+    ),
+    "exp_range": (
+        schedules.exp_range(0.02, 0.5, steps=12, factor=0.99),
+        [0.02, 0.05960000000000007, 0.2101980099799999, 0.169434418866319, 0.19752808961318724,
+         0.22504494350323145, 0.16569534634208571, 0.06436755651796718, 0.07856517460371677],
+    ),
+    "one_cycle": (
+        schedules.one_cycle(0.4, steps=100),
+        [0.016, 0.017051796089291527, 0.041723122473387775, 0.3989482039107085, 0.4,
+         0.39979861411380974, 0.2000008, 0.0002029858861903152, 1.6e-06],
+    ),
+    "linear_one_cycle": (
+        schedules.linear_one_cycle(0.4, steps=100, final_share=0.6),
+        [0.016, 0.0288, 0.08, 0.3872, 0.4, 0.3872, 0.0140002, 0.00040156, 1.6e-06],
+    ),
+}  # fmt: skip
 EVERY = pytest.mark.parametrize("name", TABLE)
 
 
@@ -118,6 +162,12 @@ def test_a_schedule_equals_optaxs_counterpart(name, wide):
 def test_a_schedule_equals_its_closed_form(name, x64):
     ours, formula = CLOSED[name]
     np.testing.assert_allclose(jax.jit(ours)(COUNTS), formula(COUNTS), rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("name", TORCH)
+def test_a_schedule_equals_pytorchs_counterpart(name, x64):
+    ours, its = TORCH[name]
+    np.testing.assert_allclose(ours(TORCH_COUNTS), its, rtol=1e-12)
 
 
 @EVERY
@@ -144,6 +194,10 @@ TRACED = {
     "warmup_cosine": lambda a, n, b: schedules.warmup_cosine(a, steps=n, warmup_steps=5, end=b),
     "one_cycle": lambda a, n, b: schedules.one_cycle(a, steps=n, final_divisor=1 / b),
     "inverse_sqrt": lambda a, n, b: schedules.inverse_sqrt(a, warmup_steps=n),
+    "triangular": lambda a, n, b: schedules.triangular(b, a, steps=n),
+    "triangular2": lambda a, n, b: schedules.triangular2(b, a, steps=n),
+    "exp_range": lambda a, n, b: schedules.exp_range(0.0, a, steps=n, factor=b),
+    "linear_one_cycle": lambda a, n, b: schedules.linear_one_cycle(a, steps=n, final_divisor=1 / b),
 }
 
 
@@ -170,6 +224,9 @@ def test_a_schedule_stays_between_its_ends(peak, low, n, count):
         schedules.cosine_decay(peak, steps=n, end=end),
         schedules.warmup_cosine(peak, steps=n, warmup_steps=n / 2, start=end, end=end),
         schedules.cosine_restarts(peak, steps=n, cycles=3, end=end),
+        schedules.triangular(end, peak, steps=n),
+        schedules.triangular2(end, peak, steps=n),
+        schedules.exp_range(end, peak, steps=n, factor=0.99),
     ):
         value = float(schedule(count))
         assert end - 1e-5 * peak <= value <= peak * (1 + 1e-5)
@@ -216,9 +273,67 @@ def test_a_million_steps_are_counted_exactly():
             lambda: schedules.warmup_cosine(1.0, steps=5, warmup_steps=5),
             "steps must be more than warmup_steps=5, which they include, got 5",
         ),
+        (lambda: schedules.triangular(0.0, 1.0, steps=0), "triangular: steps must be > 0, got 0"),
+        (
+            lambda: schedules.linear_one_cycle(1.0, steps=9, warmup_share=0.9),
+            r"must rise in \(0, 1\), got 0.9 and 0.85",
+        ),
         (lambda: schedules.join([schedules.constant(1.0)], [5]), "one fewer than schedules, got 1"),
     ],
 )
 def test_schedules_refuse_lengths_that_make_no_sense(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+LOSSES = np.random.default_rng(0).normal(size=120) * 0.3 + 3 * 0.97 ** np.arange(120)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"factor": 0.5, "patience": 3},
+        {"factor": 0.5, "patience": 2, "cooldown": 4, "min_scale": 0.05},
+        {"factor": 0.8, "patience": 1, "window": 5, "rtol": 0.05, "atol": 0.01, "cooldown": 1},
+    ],
+)
+def test_reduce_on_plateau_scales_as_optaxs_does(settings, x64):
+    ours = optim.reduce_on_plateau(**settings)
+    its = {"accumulation_size" if k == "window" else k: v for k, v in settings.items()}
+    theirs = optax.contrib.reduce_on_plateau(**its)
+
+    def scales(link):
+        def step(state, value):
+            updates, state = link.update(jnp.ones(2), state, value=value)
+            return state, updates[0]
+
+        return jax.jit(lambda v: jax.lax.scan(step, link.init(jnp.ones(2)), v)[1])(LOSSES)
+
+    mine = scales(ours)
+    np.testing.assert_allclose(mine, scales(theirs), rtol=1e-12)
+    assert len(set(np.asarray(mine).tolist())) > 3  # it did something
+
+
+def test_a_plateau_lets_a_fit_settle_where_a_constant_rate_rattles():
+    x, y = fnn.datasets.linear(jax.random.key(0), n=64, noise=0.5)
+    mean = float(jnp.mean((y - jnp.c_[x, jnp.ones(64)] @ jnp.linalg.lstsq(
+        jnp.c_[x, jnp.ones(64)], y)[0]) ** 2))  # fmt: skip
+
+    def excess(*links):
+        done = fnn.fit(fnn.layers.dense(1), x, y[:, None], loss=fnn.losses.squared_error,
+                       optimizer=optim.chain(optim.sgd(0.1), *links), key=jax.random.key(1),
+                       batch_size=4, steps=800)  # fmt: skip
+        prediction = fnn.predict(fnn.layers.dense(1), done.last.params, {}, x)
+        return float(jnp.mean((prediction[:, 0] - y) ** 2)) - mean
+
+    assert excess(optim.reduce_on_plateau(0.5, patience=2, window=16)) < 0.2 * excess()
+
+
+def test_reduce_on_plateau_refuses_what_it_cannot_watch():
+    link = optim.reduce_on_plateau()
+    with pytest.raises(ValueError, match="called without value, the loss to watch"):
+        link.update(jnp.ones(2), link.init(jnp.ones(2)))
+    with pytest.raises(ValueError, match=r"factor must be in \(0, 1\), got 1.0"):
+        optim.reduce_on_plateau(1.0)
+    with pytest.raises(ValueError, match="patience must be at least 1, got 0"):
+        optim.reduce_on_plateau(patience=0)

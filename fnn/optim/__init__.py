@@ -63,6 +63,7 @@ from fnn.optim.names import find as find
 from fnn.optim.partition import freeze as freeze
 from fnn.optim.partition import masked as masked
 from fnn.optim.partition import partition as partition
+from fnn.optim.plateau import reduce_on_plateau as reduce_on_plateau
 from fnn.optim.private import privacy_spent as privacy_spent
 from fnn.optim.private import private as private
 from fnn.optim.rmsprop import centered_rmsprop as centered_rmsprop

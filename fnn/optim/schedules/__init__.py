@@ -4,6 +4,10 @@ Any number here may be traced, so that a sweep can `vmap` over a peak or a lengt
 float32 (float64 under x64) of count's shape.
 """
 
+from fnn.optim.schedules.cyclical import exp_range as exp_range
+from fnn.optim.schedules.cyclical import linear_one_cycle as linear_one_cycle
+from fnn.optim.schedules.cyclical import triangular as triangular
+from fnn.optim.schedules.cyclical import triangular2 as triangular2
 from fnn.optim.schedules.decay import constant as constant
 from fnn.optim.schedules.decay import cosine_decay as cosine_decay
 from fnn.optim.schedules.decay import exponential_decay as exponential_decay
