@@ -224,3 +224,92 @@ def test_the_fisher_matrix_is_the_mean_square_of_the_score_under_the_models_own_
     problem = base.Problem(objective, params)
     ours = jax.vmap(problem.gauss_newton_product(vector))(jnp.eye(vector.size))
     np.testing.assert_allclose(ours, fisher, atol=1e-12)
+
+
+def small_classifier():
+    """A net, its data and the objective; the inputs are few, the expectation is over labels."""
+    x = jax.random.normal(jax.random.key(1), (6, 3))
+    net = fnn.serial(fnn.layers.dense(4), jnp.tanh, head=fnn.serial(fnn.layers.dense(3)))
+    params, _ = net.init(jax.random.key(2), x)
+    return net, x, jnp.array([0, 1, 2, 0, 1, 2]), params
+
+
+def test_for_one_example_the_kronecker_product_is_the_layers_block_of_the_fisher_matrix(x64):
+    net, x, y, params = small_classifier()
+    loss, x, y = fnn.losses.cross_entropy, x[:1], y[:1]
+    factors = fnn.train.kronecker_factors(net, loss, params, x, y)
+    problem = base.Problem(fnn.train.objective(net, loss, x, y), params)
+    fisher = jax.vmap(problem.gauss_newton_product(problem.x0))(jnp.eye(problem.x0.size))
+    assert list(factors) == ["dense_0", "head/dense_0"]
+    start = 0
+    for A, G in factors.values():  # a layer's vector is b, then w row by row
+        order = np.arange(len(A) * len(G)).reshape(len(A), len(G))
+        order = np.concatenate([order[-1], order[:-1].ravel()])
+        block = jnp.kron(A, G)[order][:, order]
+        end = start + len(block)
+        np.testing.assert_allclose(fisher[start:end, start:end], block, atol=1e-12)
+        start = end
+    assert start == problem.x0.size
+
+
+def test_kronecker_factors_are_means_of_outer_products_over_examples_and_labels(x64):
+    net, x, y, params = small_classifier()
+    factors = fnn.train.kronecker_factors(net, fnn.losses.cross_entropy, params, x, y)
+    w1, b1 = (np.asarray(params["dense_0"][k]) for k in "wb")
+    w2, b2 = (np.asarray(params["head"]["dense_0"][k]) for k in "wb")
+    A, G = np.zeros((5, 5)), np.zeros((4, 4))
+    for row in np.asarray(x):
+        h = np.tanh(row @ w1 + b1)
+        z = h @ w2 + b2
+        p = np.exp(z) / np.exp(z).sum()
+        A += np.outer(np.append(h, 1), np.append(h, 1)) / 6
+        for label in range(3):
+            g = ((p - np.eye(3)[label]) @ w2.T) * (1 - h**2)
+            G += p[label] * np.outer(g, g) / 6
+    np.testing.assert_allclose(factors["head/dense_0"][0], A, atol=1e-12)
+    np.testing.assert_allclose(factors["dense_0"][1], G, atol=1e-12)
+
+
+def test_kfac_solves_linear_regression_in_one_step(x64, key):
+    """There the Fisher matrix is A times the identity, and nothing is approximated."""
+    x = jax.random.normal(key, (20, 3))
+    y = x @ jnp.array([[1.0, 2.0], [0.0, -1.0], [3.0, 0.5]]) + 0.7
+    net = fnn.layers.dense(2)
+    params, _ = net.init(key, x)
+    objective = fnn.train.objective(net, fnn.losses.squared_error, x, y)
+    found = optim.minimize(objective, params, optim.kfac(damping=1e-14), steps=1)
+    assert found.value < 1e-10
+    np.testing.assert_allclose(found.x["b"], 0.7, atol=1e-5)
+
+
+def test_kfac_does_not_see_a_linear_change_of_the_inputs(x64, key):
+    """Without damping its path is the same in every basis of the inputs, unlike the gradient's."""
+    x = jax.random.normal(key, (30, 3))
+    y = (jnp.sin(3 * x[:, :1]) + x[:, 1:2] > 0).astype(float)
+    basis = jnp.array([[10.0, 1.0, 0.0], [0.0, 0.1, 0.0], [2.0, 0.0, 1.0]])
+    net = fnn.serial(fnn.layers.dense(4), jnp.tanh, fnn.layers.dense(1))
+    params, _ = net.init(key, x)
+    first = {**params["dense_0"], "w": jnp.linalg.inv(basis) @ params["dense_0"]["w"]}
+    loss, method = fnn.losses.binary_cross_entropy, optim.kfac(damping=1e-20)
+    plain = optim.minimize(fnn.train.objective(net, loss, x, y), params, method, steps=2)
+    turned = fnn.train.objective(net, loss, x @ basis, y)
+    other = optim.minimize(turned, {**params, "dense_0": first}, method, steps=2)
+    np.testing.assert_allclose(other.value, plain.value, rtol=1e-4)
+    np.testing.assert_allclose(basis @ other.x["dense_0"]["w"], plain.x["dense_0"]["w"], rtol=1e-2)
+    assert plain.value < 0.8 * fnn.train.objective(net, loss, x, y)(params)
+
+
+def test_kfac_refuses_what_it_does_not_know():
+    x, y = jnp.ones((4, 5, 3)), jnp.zeros((4, 5, 2))
+    loss = fnn.losses.squared_error
+    for net, error, says in (
+        (fnn.layers.dense(2), ValueError, r"dense at '' sees \(4, 5, 3\), expected two axes"),
+        (fnn.serial(fnn.layers.layer_norm()), TypeError, "has parameters and is not dense"),
+    ):
+        params, _ = net.init(jax.random.key(0), x)
+        with pytest.raises(error, match=says):
+            fnn.train.kronecker_factors(net, loss, params, x, y)
+    with pytest.raises(
+        TypeError, match="kfac needs a network's layers, got a function that has none"
+    ):
+        optim.minimize(jnp.sum, jnp.ones(2), optim.kfac())

@@ -233,12 +233,12 @@ def _check_start(x0: Any) -> None:
 def _check_fun(fun: Any, x0: Any, method: Method) -> None:
     if method.takes == "composite" and not isinstance(fun, Composite):
         raise TypeError(
-            f"minimize: {method.name} needs fun in its parts, got {type(fun).__name__}; give"
+            f"minimize: {method.name} needs fun in its parts, got one function; give"
             " fnn.train.objective(net, loss, x, y), or optim.composite(model, loss)"
         )
     if method.takes == "layers" and not hasattr(getattr(fun, "model", None), "kronecker_factors"):
         raise TypeError(
-            f"minimize: {method.name} needs a network's layers, got {type(fun).__name__}; give"
+            f"minimize: {method.name} needs a network's layers, got a function that has none; give"
             " fnn.train.objective(net, loss, x, y)"
         )
     out = jax.eval_shape(fun, x0)
