@@ -18,8 +18,8 @@ from fnn.compare.arena import Run
 from fnn.compare.contestants import DEFAULT, contestants
 from fnn.compare.files import NAMES, PICTURES, write_whole
 from fnn.compare.plan import look_steps
-from fnn.compare.stages import best_setting
 from fnn.compare.result import path_distance
+from fnn.compare.stages import best_setting
 from fnn.compare.task import make_task
 
 HOSTILE = "<script>alert('x')</script>$"
@@ -29,6 +29,7 @@ SMALL = {
     "seeds": 3,
     "rates": (0.01, 0.1),
     "refine": (0.5,),
+    "trials": 1,
     "tune_seeds": 1,
     "batch_size": 16,
     "progress": False,
@@ -78,7 +79,7 @@ def test_a_race_is_the_run_that_train_run_makes_of_the_same_key(found):
     steps = int(race.steps[-1])
     last, _ = fnn.train.run(
         key, net(), task.data.x_train, task.data.y_train, loss=task.loss, steps=steps,
-        optimizer=fnn.optim.adam(race.rate), batch_size=16,
+        optimizer=fnn.optim.adam(race.rate, **race.knobs), batch_size=16,
     )  # fmt: skip
     data = task.data
     loss = fnn.train.evaluate(
@@ -97,7 +98,7 @@ def test_seeds_differ_and_those_for_tuning_do_not_race(found):
 def test_everyone_has_the_same_budget(found):
     for log in found[0].logs:
         assert [run.rate for run in log.tuning[:2]] == [0.01, 0.1]
-        assert len(log.tuning) == 3
+        assert len(log.tuning) == 4
         assert {tuple(run.steps) for run in log.races} == {tuple(log.races[0].steps)}
 
 
@@ -208,7 +209,7 @@ def test_numbers_are_learned_by_squared_error_and_scored_by_r2():
 
 def test_files_are_written_and_say_what_the_result_says(found):
     result, out = found
-    assert sorted(path.name for path in out.iterdir()) == sorted(NAMES)
+    assert sorted(path.name for path in out.iterdir()) == sorted([*NAMES, "progress.jsonl"])
     read = json.loads((out / "results.json").read_text())
     assert read["complete"] is True
     assert read["machine"]["jax"] == jax.__version__

@@ -1,17 +1,20 @@
 """Where the contestants run: the same weights and batches for each, on all devices, timed."""
 
+import hashlib
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fnn.compare.contestants import Contestant, Make
+from fnn.compare.contestants import Contestant
+from fnn.compare.knobs import NONE
 from fnn.compare.program import (
     Look,
+    Setting,
     Start,
     first_state,
     make_look,
@@ -33,6 +36,7 @@ class Run(NamedTuple):
       steps: steps done by then.
       loss: mean training loss since the look before.
       val_loss, val_score, test_score: as in `Look`; scores are NaN once the run has diverged.
+      knobs: the values of all knobs that are tuned beside the learning rate, by name.
     """
 
     rate: float
@@ -42,6 +46,7 @@ class Run(NamedTuple):
     val_loss: np.ndarray
     val_score: np.ndarray
     test_score: np.ndarray
+    knobs: Mapping[str, float] = NONE
 
     @property
     def diverged(self) -> bool:
@@ -60,6 +65,7 @@ class Arena(NamedTuple):
       starts: initial weights and batches of each seed.
       data: the task's arrays, on every device.
       look: the compiled measurement.
+      fingerprint: of weights, batches, data and measurement; equal ones make equal runs.
     """
 
     task: Task
@@ -69,13 +75,15 @@ class Arena(NamedTuple):
     starts: Start
     data: Any
     look: Callable[..., Look]
+    fingerprint: str
 
 
 class Lane(NamedTuple):
-    """One run to be done: its learning rate and its seed."""
+    """One run to be done: its learning rate, its seed, and all knobs that are tuned."""
 
     rate: float
     seed: int
+    knobs: Mapping[str, float] = NONE
 
 
 def make_arena(
@@ -102,89 +110,142 @@ def make_arena(
     dealt, shared = placements(devices)
     data = jax.device_put(task.data, shared)
     first = jax.device_put(_pick(drawn, [0] * lanes), dealt)
-    look = make_look(net, task, devices).lower((first.params, first.state), data).compile()
-    return Arena(task, net, devices, lanes, drawn, data, look)
+    look = make_look(net, task, devices).lower((first.params, first.state), data)
+    seen = [drawn, task.data]
+    fingerprint = _fingerprint(look.as_text(), *jax.tree.leaves(seen))
+    return Arena(task, net, devices, lanes, drawn, data, look.compile(), fingerprint)
 
 
-def compile_all(
-    arena: Arena, contestants: Sequence[Contestant], done: Callable[[int, Any, float], None]
-) -> None:
-    """Compile every contestant's program, several at a time, and report each with its seconds.
+class Program:
+    """A contestant's program: traced at once, compiled when it is first needed or told to be.
 
-    Tracing stays in this thread, where the caller's settings hold; XLA's part goes to others.
-    `done(index, program, seconds)` is called as they are ready, in order.
+    Args:
+      arena: where it will run.
+      contestant: whose.
+
+    Attributes:
+      contestant: whose it is.
+      fingerprint: of the program and of all that it works on; equal ones make equal runs.
+      state_bytes: of the optimizer's state, of one run.
+      seconds: tracing and compiling; tracing alone before that.
     """
-    pool = ThreadPoolExecutor(max(2, len(arena.devices)))
 
-    def finish(lowered, spent):
+    def __init__(self, arena: Arena, contestant: Contestant):
         begun = time.perf_counter()
-        return lowered.compile(), spent + time.perf_counter() - begun
+        self.contestant = contestant
+        dealt = _enter(arena, contestant, [Lane(1e-3, 0, contestant.defaults)])
+        traced = make_stretch(arena.net, arena.task, contestant.make, arena.devices)
+        self._lowered = traced.lower(dealt, (_count(arena, 0), arena.data))
+        self.fingerprint = _fingerprint(arena.fingerprint, self._lowered.as_text())
+        self.state_bytes = size_of(dealt[1].opt_state) // arena.lanes
+        self.seconds = time.perf_counter() - begun
+        self._compiled: Any = None
+        self._future: Future | None = None
 
-    try:
-        waiting = []
-        for index, contestant in enumerate(contestants):
-            begun = time.perf_counter()
-            dealt = _enter(arena, contestant.make, [Lane(1e-3, 0)])
-            program = make_stretch(arena.net, arena.task, contestant.make, arena.devices)
-            lowered = program.lower(dealt, (_count(arena, 0), arena.data))
-            waiting.append(pool.submit(finish, lowered, time.perf_counter() - begun))
-            while waiting and waiting[0].done():
-                done(index + 1 - len(waiting), *waiting.pop(0).result())
-        while waiting:
-            done(len(contestants) - len(waiting), *waiting.pop(0).result())
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+    @property
+    def started(self) -> bool:
+        """Whether it is being compiled, or has been."""
+        return self._future is not None or self._compiled is not None
+
+    def start(self, pool: ThreadPoolExecutor) -> None:
+        """Compile in another thread; tracing stays where the caller's settings hold."""
+        self._future = pool.submit(self._compile)
+
+    def compile(self) -> float:
+        """Wait until it is compiled; the seconds that tracing and compiling took."""
+        self.ready()
+        return self.seconds
+
+    def ready(self) -> Any:
+        """The compiled program, once it is there; what compiling raised is raised here."""
+        if self._future is not None:
+            self._future.result()
+        if self._compiled is None:
+            self._compile()
+        return self._compiled
+
+    def _compile(self) -> None:
+        begun = time.perf_counter()
+        self._compiled = self._lowered.compile()
+        self.seconds += time.perf_counter() - begun
+
+
+def size_of(tree: Any) -> int:
+    """The bytes of a tree of arrays."""
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+
+
+def _fingerprint(*parts: Any) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, str):
+            digest.update(part.encode())
+        else:
+            is_key = jnp.issubdtype(part.dtype, jax.dtypes.prng_key)
+            array = np.asarray(jax.random.key_data(part) if is_key else part)
+            digest.update(f"{array.dtype}{array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()[:16]
 
 
 def run(
-    arena: Arena, make: Make, program: Any, lanes: Sequence[Lane], ends: Sequence[int]
+    arena: Arena, program: Program, lanes: Sequence[Lane], ends: Sequence[int]
 ) -> tuple[list[Run], float]:
     """Do up to `arena.lanes` runs side by side, with a look after each of `ends` steps.
 
     Returns:
       The runs, and the seconds that their steps took, the looks not counted.
     """
-    rates, states, orders = _enter(arena, make, lanes)
+    stretch = program.ready()
+    settings, states, orders = _enter(arena, program.contestant, lanes)
     seconds, columns = 0.0, []
     for count in np.diff(ends, prepend=0):
         count = _count(arena, int(count))
         begun = time.perf_counter()
-        states, losses = jax.block_until_ready(
-            program((rates, states, orders), (count, arena.data))
+        states, losses, averages = jax.block_until_ready(
+            stretch((settings, states, orders), (count, arena.data))
         )
         seconds += time.perf_counter() - begun
-        look = arena.look((states.params, states.state), arena.data)
+        params = states.params if averages is None else averages
+        look = arena.look((params, states.state), arena.data)
         columns.append([np.asarray(part) for part in (losses, *look)])
     table = np.array(columns, np.float64).transpose(2, 1, 0)  # (lanes, quantities, looks)
-    return [
-        _as_run(lane, np.array(ends), *table[place]) for place, lane in enumerate(lanes)
-    ], seconds
+    return [_as_run(lane, np.array(ends), table[at]) for at, lane in enumerate(lanes)], seconds
 
 
-def _as_run(lane: Lane, ends: np.ndarray, loss, val_loss, val_score, test_score) -> Run:
+def _as_run(lane: Lane, ends: np.ndarray, table: np.ndarray) -> Run:
+    loss, val_loss, *scores = table
     sound = np.logical_and.accumulate(np.isfinite(loss) & np.isfinite(val_loss))
-    scores = (np.where(sound, score, np.nan) for score in (val_score, test_score))
-    return Run(lane.rate, lane.seed, ends, loss, val_loss, *scores)
+    val_score, test_score = (np.where(sound, score, np.nan) for score in scores)
+    knobs = dict(lane.knobs)
+    return Run(lane.rate, lane.seed, ends, loss, val_loss, val_score, test_score, knobs)
 
 
-def walk(arena: Arena, make: Make, program: Any, lane: Lane, steps: int) -> list[list[np.ndarray]]:
+def walk(arena: Arena, program: Program, lane: Lane, steps: int) -> list[list[np.ndarray]]:
     """The parameters before and after each of the first `steps` steps, as lists of arrays."""
-    rates, states, orders = _enter(arena, make, [lane])
+    stretch = program.ready()
+    settings, states, orders = _enter(arena, program.contestant, [lane])
     count, path = _count(arena, 1), []
     for _ in range(steps + 1):
         path.append([np.asarray(leaf)[0] for leaf in jax.tree.leaves(states.params)])
-        states, _ = program((rates, states, orders), (count, arena.data))
+        states, *_ = stretch((settings, states, orders), (count, arena.data))
     return path
 
 
-def _enter(arena: Arena, make: Make, lanes: Sequence[Lane]) -> tuple[Any, Any, Any]:
-    """Rates, first states and orders of the lanes, in place; spare lanes repeat the last one."""
+def _enter(arena: Arena, contestant: Contestant, lanes: Sequence[Lane]) -> tuple[Any, Any, Any]:
+    """Settings, first states and orders of the lanes, in place; spare lanes repeat the last one."""
     full = [*lanes, *[lanes[-1]] * (arena.lanes - len(lanes))]
     starts = _pick(arena.starts, [lane.seed for lane in full])
-    rates = jnp.array([lane.rate for lane in full], jnp.float32)
-    states = jax.vmap(lambda rate, start: first_state(make, rate, start))(rates, starts)
+    settings = Setting(
+        jnp.array([lane.rate for lane in full], float),
+        {
+            knob: jnp.array([lane.knobs[knob] for lane in full], float)
+            for knob in contestant.defaults
+        },
+    )
+    first = jax.vmap(lambda setting, start: first_state(contestant.make, setting, start))
     dealt, _ = placements(arena.devices)
-    return jax.device_put((rates, states, starts.order), dealt)
+    return jax.device_put((settings, first(settings, starts), starts.order), dealt)
 
 
 def _pick(starts: Start, seeds: Sequence[int]) -> Start:

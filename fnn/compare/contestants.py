@@ -3,7 +3,9 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from fnn.compare.knobs import KNOBS, NONE, Trial, defaults_of, trials_of
 from fnn.optim import find
+from fnn.optim.names import NAMES
 
 DEFAULT = (
     "sgd",
@@ -19,7 +21,10 @@ DEFAULT = (
     "lion",
 )
 
-Make = Callable[[Any], Any]  # of a learning rate; an optimizer of ours or of optax's
+# All of ours; `gradient_descent` is `sgd`'s rule by another name.
+ALL = tuple(name for name in NAMES if name != "gradient_descent")
+
+Make = Callable[..., Any]  # of a learning rate; an optimizer of ours or of optax's
 Entrants = Iterable[str | Mapping[str, Make]] | Mapping[str, Make]
 
 
@@ -29,12 +34,16 @@ class Contestant(NamedTuple):
     Attributes:
       name: such as "adam".
       by: "fnn", "optax", or "yours" for one that the caller brought.
-      make: from a learning rate, which may be traced, to the optimizer.
+      make: from a learning rate, which may be traced, to the optimizer; knobs go by keyword.
+      defaults: of the knobs that are tuned beside the learning rate.
+      trials: what the last round of tuning sets them to.
     """
 
     name: str
     by: str
     make: Make
+    defaults: Mapping[str, float] = NONE
+    trials: tuple[Trial, ...] = ()
 
     @property
     def label(self) -> str:
@@ -42,16 +51,23 @@ class Contestant(NamedTuple):
         return f"{self.name} ({self.by})"
 
 
-def contestants(optimizers: Entrants = DEFAULT, *, peers: bool = True) -> list[Contestant]:
+def contestants(
+    optimizers: Entrants = DEFAULT,
+    *,
+    peers: bool = True,
+    knobs: Mapping[str, Sequence[Trial]] = KNOBS,
+) -> list[Contestant]:
     """The contestants in order, each of ours followed by optax's of the same name.
 
     Args:
-      optimizers: names that `fnn.optim.find` knows, and mappings from a name of the caller's choice
-        to a function `learning_rate -> Optimizer`.
+      optimizers: names that `fnn.optim.find` knows, "all" for all of them, and mappings from a name
+        of the caller's choice to a function `learning_rate -> Optimizer`.
       peers: whether optax's versions race too.
+      knobs: what is tuned beside the learning rate, by name of the contestant.
 
     Raises:
-      ValueError: for an unknown name, one that stands twice, or none at all.
+      ValueError: for an unknown name, one that stands twice, none at all, or a knob that an
+        optimizer does not have.
       TypeError: for an entrant that is neither a name nor a mapping.
       ImportError: if peers are wanted and optax is missing.
 
@@ -61,9 +77,12 @@ def contestants(optimizers: Entrants = DEFAULT, *, peers: bool = True) -> list[C
     theirs = optax_peers() if peers else {}
     found = []
     for name, make in _flat(optimizers):
-        found.append(Contestant(name, "fnn" if make is None else "yours", make or find(name)))
+        trials = trials_of(name, make or find(name), knobs)
+        defaults = defaults_of(name, make or find(name), trials)
+        by = "fnn" if make is None else "yours"
+        found.append(Contestant(name, by, make or find(name), defaults, trials))
         if make is None and name in theirs:
-            found.append(Contestant(name, "optax", theirs[name]))
+            found.append(Contestant(name, "optax", theirs[name], defaults, trials))
     names = [entrant.label for entrant in found]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -79,7 +98,9 @@ def _flat(optimizers: Entrants) -> Sequence[tuple[str, Make | None]]:
     entrants = [optimizers] if isinstance(optimizers, str | Mapping) else list(optimizers)
     flat: list[tuple[str, Make | None]] = []
     for entrant in entrants:
-        if isinstance(entrant, str):
+        if entrant == "all":
+            flat.extend((name, None) for name in ALL)
+        elif isinstance(entrant, str):
             flat.append((entrant, None))
         elif isinstance(entrant, Mapping):
             flat.extend((str(name), _callable(str(name), make)) for name, make in entrant.items())
@@ -116,12 +137,12 @@ def optax_peers() -> dict[str, Make]:
     return {
         "gradient_descent": optax.sgd,
         "sgd": optax.sgd,
-        "momentum": lambda rate: optax.sgd(rate, momentum=0.9),
-        "nesterov": lambda rate: optax.sgd(rate, momentum=0.9, nesterov=True),
+        "momentum": lambda rate, decay=0.9: optax.sgd(rate, momentum=decay),
+        "nesterov": lambda rate, decay=0.9: optax.sgd(rate, momentum=decay, nesterov=True),
         "adagrad": optax.adagrad,
-        "adadelta": optax.adadelta,
+        "adadelta": lambda rate, decay=0.9, eps=1e-6: optax.adadelta(rate, decay, eps),
         "rmsprop": optax.rmsprop,
-        "centered_rmsprop": lambda rate: optax.rmsprop(rate, centered=True),
+        "centered_rmsprop": lambda rate, **knobs: optax.rmsprop(rate, centered=True, **knobs),
         "adam": optax.adam,
         "adamw": optax.adamw,
         "nadam": optax.nadam,

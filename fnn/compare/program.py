@@ -1,9 +1,9 @@
 """The compiled programs of a comparison: a stretch of steps for each contestant, one look for all.
 
-A contestant's program takes learning rates, train states, the order of the examples and a number of
-steps, all of them arguments: tuning, race and path comparison run the same compiled code, and what
-is timed holds nothing but training steps. How the networks do is measured by another program, which
-all contestants share.
+A contestant's program takes learning rates, knobs, train states, the order of the examples and a
+number of steps, all of them arguments: tuning, race and path comparison run the same compiled code,
+and what is timed holds nothing but training steps. How the networks do is measured by another
+program, which all contestants share.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,7 +19,8 @@ from fnn.compare.contestants import Make
 from fnn.compare.task import Data, Task
 from fnn.core import Layer, key_for, spec
 from fnn.data import take
-from fnn.train import TrainState, evaluate, make_step, over_lanes
+from fnn.optim import eval_params
+from fnn.train import TrainState, compiled, evaluate, make_step, over_lanes
 
 
 class Start(NamedTuple):
@@ -35,6 +36,13 @@ class Start(NamedTuple):
     state: Any
     key: jax.Array
     order: jax.Array
+
+
+class Setting(NamedTuple):
+    """What tuning chooses: the learning rate, and the knobs by name."""
+
+    rate: Any
+    knobs: dict[str, Any]
 
 
 class Look(NamedTuple):
@@ -62,23 +70,26 @@ def make_starts(net: Layer, x: Any, *, n: int, steps: int, batch_size: int) -> C
     return lambda keys: lax.map(start, keys)
 
 
-def first_state(make: Make, rate: jax.Array, start: Start) -> TrainState:
+def first_state(make: Make, setting: Setting, start: Start) -> TrainState:
     """The train state before the first step."""
-    opt_state = make(rate).init(start.params)
+    opt_state = make(setting.rate, **setting.knobs).init(start.params)
     return TrainState(start.params, start.state, opt_state, start.key, jnp.zeros((), jnp.int32))
 
 
 def make_stretch(net: Layer, task: Task, make: Make, devices: Sequence[Any]) -> Any:
-    """`stretch((rates, train_states, orders), (count, data)) -> (train_states, losses)`, jitted.
+    """`stretch((settings, train_states, orders), (count, data))`, jitted.
+
+    It returns `(train_states, losses, averages)`; the averages are the parameters to look at where
+    the optimizer keeps some of its own (`optim.eval_params`), else None.
 
     Shapes:
-      rates: (lanes,). train_states, orders: leaves (lanes, ...). count: (), how many steps to take.
+      settings, train_states, orders: leaves (lanes, ...). count: (), how many steps to take.
       losses: (lanes,), the means over these steps.
     """
 
     def one(lane, shared):
-        (rate, train_state, order), (count, data) = lane, shared
-        step = make_step(net, task.loss, make(rate))
+        (setting, train_state, order), (count, data) = lane, shared
+        step = make_step(net, task.loss, make(setting.rate, **setting.knobs))
 
         def body(_, carry):
             train_state, total = carry
@@ -88,7 +99,9 @@ def make_stretch(net: Layer, task: Task, make: Make, devices: Sequence[Any]) -> 
 
         carry = train_state, jnp.zeros((), jnp.float32)
         train_state, total = lax.fori_loop(0, count, body, carry)
-        return train_state, total / count
+        params = eval_params(train_state.opt_state, train_state.params)
+        average = None if params is train_state.params else params
+        return train_state, total / count, average
 
     return _over_lanes(one, devices)
 
@@ -109,11 +122,12 @@ def _over_lanes(function: Callable[..., Any], devices: Sequence[Any]) -> Any:
     """`lanes(dealt, shared)[i] = function(dealt[i], shared)`, jitted, with arrays where they lie.
 
     The lanes are as many as fit evenly, and what they share lies on every device already: without
-    the shardings each call would copy it.
+    the shardings each call would copy it. A lane has a core to itself, and the convolutions of
+    `train.compiled` are the faster ones there, too.
     """
     mapped = over_lanes(function, devices=devices)
     dealt, shared = placements(devices)
-    return jax.jit(
+    return compiled(
         lambda lanes, common: mapped(lanes, shared=common),
         in_shardings=(dealt, shared),
         out_shardings=dealt,

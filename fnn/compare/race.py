@@ -1,46 +1,39 @@
 """`compare`: optimizers raced fairly, ours and optax's."""
 
-import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
-from fnn.compare.arena import Arena, Lane, Run, compile_all, make_arena, run, walk
+from fnn.compare import stages
+from fnn.compare.arena import make_arena
 from fnn.compare.contestants import DEFAULT, Entrants, contestants
+from fnn.compare.knobs import KNOBS, Trial
 from fnn.compare.machine import machine
-from fnn.compare.plan import Plan, look_steps, make_plan
+from fnn.compare.nets import make_net
+from fnn.compare.plan import Plan, make_plan
 from fnn.compare.progress import Report, shown
-from fnn.compare.result import (
-    Comparison,
-    Log,
-    default_target,
-    loss_by_rate,
-    make_rows,
-    path_distance,
-)
-from fnn.compare.task import check_net, make_task
+from fnn.compare.result import Comparison, Log, default_target, make_rows
+from fnn.compare.stages import COMPILE_WORTH, WALK, WALK_RATE, Job
+from fnn.compare.store import Store
+from fnn.compare.task import Task, check_net, make_task
 from fnn.core import Layer, check_key
-from fnn.models import mlp
 from fnn.train.run import examples
 
 RATES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 REFINE = (10 ** (-1 / 3), 10 ** (1 / 3))
-WALK = 20  # steps over which ours and optax's paths are held together
-WALK_RATE = (
-    0.1  # of the tuned learning rate: at the whole of it paths are chaotic from the first step
-)
-COMPILE_WORTH = 300  # steps that take about as long as one compilation, for the progress bar
+WRITING = 20.0  # seconds of a time budget that are kept for the report
 
 
 def compare(
     data: Any = "mnist",
     *,
-    net: Layer | None = None,
+    net: Layer | str = "mlp",
     optimizers: Entrants = DEFAULT,
-    peers: bool = True,
+    peers: bool | None = None,
+    knobs: Mapping[str, Sequence[Trial]] = KNOBS,
     key: jax.Array | None = None,
     epochs: float | None = None,
     tune_epochs: float | None = None,
@@ -49,22 +42,33 @@ def compare(
     tune_seeds: int = 2,
     rates: Sequence[float] = RATES,
     refine: Sequence[float] = REFINE,
+    trials: int = 4,
+    minutes: float | None = None,
     target: float | None = None,
     out: Any = None,
+    fresh: bool = False,
     progress: bool | Report | None = None,
 ) -> Comparison:
     """Race optimizers on a data set: the same budget, the same weights, the same batches for each.
 
-    Every contestant tries the same learning rates in short runs, then those around its best; the
-    lowest validation loss decides. At that rate it races from several seeds. The test data choose
-    nothing. A run whose loss is not finite is a result, the worst, and is shown.
+    Every contestant tries the same learning rates in short runs, then those around its best, and
+    last its knobs, or finer rates if it has none; all try equally many settings. The lowest
+    validation loss decides, and with that setting it races from several seeds. The test data choose
+    nothing. A run whose loss is not finite is a result, the worst, and is shown; so is an error in
+    an optimizer's own code, and the others go on.
 
     Args:
       data: a name for `fnn.datasets.load`, a `Dataset`, a pair of arrays `(x, y)`, or a `Task`.
-      net: the network; `fnn.models.mlp(128, outputs)` if None.
-      optimizers: names, and mappings from a name to a function `learning_rate -> Optimizer`, which
-        brings your own into the race; it is called with a traced learning rate.
-      peers: whether optax's version of each races too.
+      net: the network, or the name of one: "mlp" (`fnn.models.mlp(128, outputs)`), "cnn" for images
+        or "linear".
+      optimizers: names, "all" for all of fnn's, and mappings from a name to a function
+        `learning_rate -> Optimizer`, which brings your own into the race; it is called with a
+        traced learning rate.
+      peers: whether optax's version of each races too; if None, they do unless `optimizers` is
+        "all".
+      knobs: what is tuned beside the learning rate, by name: for each optimizer a sequence of
+        `(knobs, factor of the best rate)`. Those of `fnn.compare.knobs` if not given; `{}` for
+        none.
       key: seeds weights and batches; `jax.random.key(0)` if None.
       epochs: passes over the training data in a race; 10, or as many as make 300 steps, if None.
       tune_epochs: passes in a tuning run; three tenths of `epochs` if None.
@@ -73,8 +77,15 @@ def compare(
       tune_seeds: runs for each learning rate tried, >= 1; their seeds do not race.
       rates: the learning rates that all try first.
       refine: factors around the best of them that all try next; may be empty.
+      trials: how many settings of its knobs each tries last; finer learning rates where it has
+        fewer. From 0 to 4.
+      minutes: cut the plan so that everything ends in about that time on this machine: each step is
+        measured first. What was cut stands in `settings["cut"]`. No limit if None.
       target: validation score that counts as reached; 95 % of the best mean at the end if None.
-      out: folder for report.html, curves.png, results.json and results.csv; None writes nothing.
+      out: folder for report.html, its pictures, results.json and results.csv, and for
+        progress.jsonl, which keeps each finished piece of work: the same call goes on where an
+        earlier one stopped, and finds the same numbers. None writes nothing.
+      fresh: forget what an earlier call has finished.
       progress: True for a bar or plain lines on stderr, False for silence, None for a bar at a
         terminal only; or a function `(done, total, text)`.
 
@@ -84,8 +95,9 @@ def compare(
 
     Raises:
       ValueError: for unknown names, a network that does not fit the data, or a budget that cannot
-        be. OSError: if `out` cannot be written, told before the race. ImportError: if a package is
-        missing that the peers or the pictures need.
+        be, or if `out` holds a comparison with other settings. OSError: if `out` cannot be written,
+        told before the race. ImportError: if a package is missing that the peers or the pictures
+        need.
 
     >>> x = np.random.default_rng(0).normal(size=(200, 2))
     >>> found = compare((x, (x[:, 0] > 0).astype(int)), optimizers=["sgd"], peers=False,
@@ -93,14 +105,16 @@ def compare(
     >>> found.rows[0].name, found.rows[0].seeds, found.complete
     ('sgd', 2, True)
     """
-    entrants = contestants(optimizers, peers=peers)
+    clock = _Clock()
+    peers = optimizers != "all" if peers is None else peers
+    entrants = contestants(optimizers, peers=peers, knobs=knobs)
     key = check_key(key, "compare")
+    key = jax.random.key(0) if key is None else key
     task = make_task(data)
-    net = mlp(128, task.outputs) if net is None else net
+    net = make_net(net, task) if isinstance(net, str) else net
     check_net(net, task)
-    n = examples(task.data.x_train)
     plan = make_plan(
-        n,
+        examples(task.data.x_train),
         epochs=epochs,
         tune_epochs=tune_epochs,
         batch_size=batch_size,
@@ -108,22 +122,22 @@ def compare(
         tune_seeds=tune_seeds,
         rates=rates,
         refine=refine,
+        trials=trials,
     )
     if out is not None:
         from fnn.compare.files import check_out
 
         check_out(out)
+    settings = _settings(task, net, plan, key) | {"minutes": minutes, "cut": [], "resumed": 0}
     logs = [Log(entrant) for entrant in entrants]
-    clock = _Clock()
     complete = True
     with shown(progress, _work(plan, len(logs))) as report:
         try:
-            _all_stages(logs, plan, task, net, key, clock, report)
+            _all_stages(logs, plan, task, net, key, clock, report, settings, out, fresh)
         except KeyboardInterrupt:
             complete = False
     clock.stage("")
     target = default_target(logs) if target is None else float(target)
-    settings = _settings(task, net, plan, key, n)
     found = Comparison(
         make_rows(logs, target), logs, target, settings, machine(), clock.seconds, complete
     )
@@ -132,7 +146,7 @@ def compare(
     return found
 
 
-def _all_stages(logs, plan, task, net, key, clock, report) -> None:
+def _all_stages(logs, plan, task, net, key, clock, report, settings, out, fresh) -> None:
     """Fill the logs, stage by stage; what an interruption leaves is whole as far as it goes."""
     meter = _Meter(report)
     clock.stage("weights and batches")
@@ -140,102 +154,62 @@ def _all_stages(logs, plan, task, net, key, clock, report) -> None:
     arena = make_arena(
         task,
         net,
-        jax.random.key(0) if key is None else key,
+        key,
         seeds=plan.tune_seeds + plan.seeds,
         steps=max(plan.steps, plan.tune_steps, WALK + 1),
         batch_size=plan.batch_size,
-        most=max(len(plan.rates) * plan.tune_seeds, plan.seeds),
+        most=max(max(plan.rounds) * plan.tune_seeds, plan.seeds),
     )
-    clock.stage("compile")
-    programs: list[Any] = [None] * len(logs)
-
-    def compiled(index, program, seconds):
-        programs[index], logs[index].compile_seconds = program, seconds
-        meter.add(COMPILE_WORTH, f"compiled {logs[index].contestant.label}")
-
-    compile_all(arena, [log.contestant for log in logs], compiled)
-
-    clock.stage("tune")
-    _tune(arena, programs, logs, meter, plan, lambda log: plan.rates)
-    _tune(arena, programs, logs, meter, plan, lambda log: [log.rate * f for f in plan.refine])
-
-    clock.stage("paths")
-    _walk_pairs(arena, programs, logs, meter)
-
-    clock.stage("race")
-    ends = look_steps(plan.steps)
-    seeds = range(plan.tune_seeds, plan.tune_seeds + plan.seeds)
-    for some in _split(seeds, arena.lanes):
-        for program, log in zip(programs, logs, strict=True):
-            lanes = [Lane(log.rate, seed) for seed in some]
-            log.races += _timed(arena, program, log, lanes, ends)
-            meter.add(
-                len(some) * plan.steps,
-                f"race {log.contestant.label}, {len(log.races)} of {plan.seeds} seeds",
-            )
+    labels, minutes = [log.contestant.label for log in logs], settings["minutes"]
+    limits = {} if minutes is None else {"optimizers": labels}
+    known = {name: settings[name] for name in settings.keys() - {"cut", "resumed"}}
+    store = Store(out, {**known, **limits, "start": arena.fingerprint, **_place()}, fresh=fresh)
+    try:
+        settings["resumed"] = store.found
+        job = Job(arena, store, plan, logs, meter.add, [None] * len(logs))
+        clock.stage("compile")
+        stages.trace_all(job)
+        stages.compile_all(job)
+        clock.stage("fit")
+        if minutes is not None:
+            settings["cut"] = stages.fit_plan(job, lambda: 60 * minutes - WRITING - clock.spent())
+            settings |= _sizes(job.plan, examples(task.data.x_train))
+            meter.left(_work(plan, len(logs)), _work(job.plan, len(logs), compiled=True))
+        clock.stage("tune")
+        stages.tune(job)
+        clock.stage("paths")
+        stages.walk_pairs(job)
+        clock.stage("race")
+        stages.race(job)
+    finally:
+        store.close()
 
 
-def _tune(arena: Arena, programs, logs, meter, plan: Plan, rates_of: Callable) -> None:
-    """Tuning runs at the rates of each, a few at a time, by turns; then the best rate of each."""
-    wanted = [
-        [Lane(float(rate), seed) for rate in rates_of(log) for seed in range(plan.tune_seeds)]
-        for log in logs
-    ]
-    for place in range(0, len(wanted[0]), arena.lanes):
-        for program, log, lanes in zip(programs, logs, wanted, strict=True):
-            some = lanes[place : place + arena.lanes]
-            log.tuning += _timed(arena, program, log, some, [plan.tune_steps])
-            meter.add(
-                len(some) * plan.tune_steps, f"tune {log.contestant.label} at {some[-1].rate:.2g}"
-            )
-    for log in logs:
-        log.rate = best_rate(log.tuning)
+def _work(plan: Plan, count: int, *, compiled: bool = False) -> float:
+    """The size of the job in steps, compilation among them unless it is done."""
+    tuning = sum(plan.rounds) * plan.tune_seeds * plan.tune_steps
+    return count * (tuning + plan.seeds * plan.steps + (0 if compiled else COMPILE_WORTH))
 
 
-def _timed(arena, program, log, lanes, ends):
-    runs, seconds = run(arena, log.contestant.make, program, lanes, ends)
-    log.step_us.append(1e6 * seconds / ends[-1])
-    return runs
-
-
-def best_rate(tuning: Sequence[Run]) -> float:
-    """The learning rate of the lowest mean validation loss; the smallest if each has diverged."""
-    losses = loss_by_rate(tuning)
-    return min(losses, key=lambda rate: (math.isnan(losses[rate]), losses[rate], rate))
-
-
-def _walk_pairs(arena, programs, logs, meter) -> None:
-    """Lead ours and optax's side by side from one start, and note how far they part."""
-    for place, log in enumerate(logs):
-        name, by, make = log.contestant
-        peers = [i for i, other in enumerate(logs) if other.contestant[:2] == (name, "optax")]
-        if by != "fnn" or not peers:
-            continue
-        meter.add(0, f"path {name}")
-        lane, peer = Lane(log.rate * WALK_RATE, 0), logs[peers[0]]
-        ours = walk(arena, make, programs[place], lane, WALK)
-        theirs = walk(arena, peer.contestant.make, programs[peers[0]], lane, WALK)
-        log.path_distance = peer.path_distance = path_distance(ours, theirs)
-
-
-def _split(items: Sequence[Any], size: int) -> list[Sequence[Any]]:
-    return [items[place : place + size] for place in range(0, len(items), size)]
-
-
-def _work(plan: Plan, count: int) -> float:
-    tuning = (len(plan.rates) + len(plan.refine)) * plan.tune_seeds * plan.tune_steps
-    return count * (COMPILE_WORTH + tuning + plan.seeds * plan.steps)
+def _place() -> dict[str, Any]:
+    """What else decides the last bits of the numbers."""
+    devices = jax.devices()
+    return {"jax": jax.__version__, "platform": devices[0].platform, "devices": len(devices)}
 
 
 class _Meter:
     """Adds up what is done and reports it."""
 
     def __init__(self, report: Callable[[float, str], None]):
-        self.report, self.done = report, 0.0
+        self.report, self.done, self.factor = report, 0.0, 1.0
 
     def add(self, steps: float, text: str) -> None:
-        self.done += steps
+        self.done += steps * self.factor
         self.report(self.done, text)
+
+    def left(self, total: float, rest: float) -> None:
+        """From now on, `rest` steps are what is missing to `total`."""
+        self.factor = (total - self.done) / rest
 
 
 class _Clock:
@@ -243,7 +217,12 @@ class _Clock:
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
-        self._now, self._begun = "data", time.perf_counter()
+        self._first = self._begun = time.perf_counter()
+        self._now = "data"
+
+    def spent(self) -> float:
+        """Seconds since the start."""
+        return time.perf_counter() - self._first
 
     def stage(self, name: str) -> None:
         now = time.perf_counter()
@@ -251,18 +230,19 @@ class _Clock:
         self._now, self._begun = name, now
 
 
-def _settings(task, net, plan: Plan, key, n: int) -> dict[str, Any]:
-    sizes = {part: len(jax.tree.leaves(getattr(task.data, f"x_{part}"))[0])
-             for part in ("train", "val", "test")}  # fmt: skip
-    words = np.asarray(jax.random.key_data(jax.random.key(0) if key is None else key))
+def _settings(task: Task, net: Layer, plan: Plan, key: jax.Array) -> dict[str, Any]:
+    parts = {part: examples(getattr(task.data, f"x_{part}")) for part in ("train", "val", "test")}
     return {
         "data": task.name,
-        "examples": sizes,
+        "examples": parts,
         "score": task.score_name,
         "net": " ".join(repr(net).split()),
-        "key": words.tolist(),
-        "epochs": plan.steps * plan.batch_size / n,
-        **plan._asdict(),
+        "key": np.asarray(jax.random.key_data(key)).tolist(),
+        **_sizes(plan, parts["train"]),
         "walk_steps": WALK,
         "walk_rate": WALK_RATE,
     }
+
+
+def _sizes(plan: Plan, n: int) -> dict[str, Any]:
+    return {"epochs": plan.steps * plan.batch_size / n, **plan._asdict()}
