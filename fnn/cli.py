@@ -10,10 +10,11 @@ from typing import Any
 DESCRIPTION = """\
 Race optimizers on a data set: fnn's own, and optax's beside them.
 
-Each optimizer tries the same learning rates in short runs and then races from several seeds at
-the best of them, with the same initial weights and the same batches as all the others. The
-learning rate is chosen on validation data; the test data choose nothing. A run that diverges is
-shown, not dropped.
+Each optimizer tries equally many settings in short runs: learning rates, rates around the best,
+and last its knobs (momentum's decay, Adam's b1 and b2, weight decay, ...) or finer rates where it
+has none. With the best it races from several seeds, with the same initial weights and the same
+batches as all the others. Settings are chosen on validation data; the test data choose nothing.
+A run that diverges is shown, not dropped, and so is an optimizer that fails.
 
 It prints a table and writes report.html, its pictures, results.json and results.csv."""
 
@@ -31,8 +32,13 @@ examples:
   fnn compare --quick                            the same in half a minute, on a small budget
   fnn compare --data iris --optimizers sgd,adam  two of them on another data set
   fnn compare --width 256 --depth 2 --epochs 20  a larger network, for longer
+  fnn compare --net cnn --optimizers all --seeds 5  every optimizer of fnn's, on images
 
-Ctrl-C stops the race; what has finished is shown and written, marked as incomplete."""
+Every finished piece of work is written at once, to progress.jsonl: after Ctrl-C, which shows what
+has finished, or a crash, the same command goes on where it stopped and finds the same numbers.
+The plan is cut to what fits --minutes on this machine, for all alike, and says what was cut."""
+
+MINUTES = 15.0  # unless the caller says how many epochs
 
 QUICK = {"epochs": 1.0, "tune_epochs": 0.25, "seeds": 4, "tune_seeds": 1}
 
@@ -75,16 +81,23 @@ def _parser() -> argparse.ArgumentParser:
     compare.set_defaults(run=_compare)
     add = compare.add_argument
     add("--data", default="mnist", metavar="NAME", help="data set (default: mnist)")
-    add("--optimizers", metavar="A,B,...", help="which ones (default: all eleven)")
-    add("--no-peers", action="store_true", help="leave optax's versions out")
-    add("--width", type=_count, default=128, metavar="N", help="neurons a layer (default: 128)")
-    add("--depth", type=_count, default=1, metavar="N", help="hidden layers (default: 1)")
-    add("--batch-size", type=_count, metavar="N", help="examples a step (default: 128)")
+    add("--net", default="mlp", metavar="NAME", help="mlp, cnn or linear (default: mlp)")
+    add("--optimizers", metavar="A,B,...", help="which ones, or all (default: eleven well-known)")
+    add("--peers", action=argparse.BooleanOptionalAction, help="race optax's versions too"
+        " (default: yes, but not for all optimizers)")  # fmt: skip
+    add("--width", type=_count, metavar="N", help="neurons a layer of the mlp (default: 128), or"
+        " channels of the cnn's first (8)")  # fmt: skip
+    add("--depth", type=_count, metavar="N", help="hidden layers of the mlp (default: 1), or"
+        " convolutions of the cnn (2)")  # fmt: skip
+    add("--batch-size", type=_count, metavar="N", help="examples a step (default: 128, the cnn 64)")
     add("--epochs", type=_positive, metavar="N", help="passes over the data (default: 10)")
     add("--seeds", type=_count, metavar="N", help="runs a race (default: 8)")
     add("--target", type=float, metavar="S", help="validation score that counts as reached"
         " (default: 95 %% of the best)")  # fmt: skip
     add("--seed", type=int, default=0, metavar="N", help="of weights and batches (default: 0)")
+    add("--minutes", type=_positive, metavar="M", help="cut the plan to end in about so many"
+        " (default: 15, or no limit if --epochs is given)")  # fmt: skip
+    add("--fresh", action="store_true", help="start over, whatever an earlier call has finished")
     add("--quick", action="store_true", help="a small budget: one pass, four seeds")
     add("--quiet", action="store_true", help="no progress on stderr")
     add("--out", default="comparison", metavar="DIR", help="folder for the files"
@@ -96,50 +109,71 @@ def _compare(options: argparse.Namespace) -> int:
     use_all_cores()
     import jax
 
-    from fnn import models
     from fnn.compare import DEFAULT, compare
     from fnn.compare.contestants import contestants
     from fnn.compare.files import check_out
+    from fnn.compare.nets import make_net
+    from fnn.compare.store import Refused
     from fnn.compare.table import show
     from fnn.compare.task import make_task
 
     names = options.optimizers.split(",") if options.optimizers else list(DEFAULT)
     names = [name.strip() for name in names]
-    peers = not options.no_peers
+    peers = names != ["all"] if options.peers is None else options.peers
     try:  # all that may be mistaken, before the race: what is raised later is a fault of ours
         contestants(names, peers=peers)
         check_out(options.out)
         task = make_task(options.data)
+        net = make_net(options.net, task, width=options.width, depth=options.depth)
         size = len(task.data.y_train)
         if options.batch_size and options.batch_size > size:
             raise ValueError(
                 f"--batch-size {options.batch_size} is more than the {size} training examples"
             )
     except (ValueError, ImportError, OSError) as error:
-        raise _Mistake(str(error)) from error
+        raise _Mistake(str(error).removeprefix("compare: ")) from error
 
     budget: dict[str, Any] = dict(QUICK) if options.quick else {}
     if options.epochs:
         budget |= {"epochs": options.epochs, "tune_epochs": 0.3 * options.epochs}
     if options.seeds:
         budget["seeds"] = options.seeds
-    found = compare(
-        task,
-        net=models.mlp(*[options.width] * options.depth, task.outputs),
-        optimizers=names,
-        peers=peers,
-        key=jax.random.key(options.seed),
-        batch_size=options.batch_size,
-        target=options.target,
-        out=options.out,
-        progress=not options.quiet,
-        **budget,
-    )
+    batch_size = options.batch_size or (min(64, size) if options.net == "cnn" else None)
+    minutes = options.minutes or (None if "epochs" in budget else MINUTES)
+    try:
+        found = compare(
+            task,
+            net=net,
+            optimizers=names,
+            peers=peers,
+            key=jax.random.key(options.seed),
+            batch_size=batch_size,
+            minutes=minutes,
+            target=options.target,
+            out=options.out,
+            fresh=options.fresh,
+            progress=not options.quiet,
+            **budget,
+        )
+    except Refused as error:
+        raise _Mistake(str(error).removeprefix("compare: ")) from error
     show(found)
-    print(f"\nwritten: report.html, its pictures, results.json, results.csv in {options.out}")
+    _tell(found, options.out)
+    return 0 if found.complete else 130
+
+
+def _tell(found: Any, out: str) -> None:
+    """What the table does not say: what was cut, what was taken over, and where the files are."""
+    settings = found.settings
+    if settings["cut"]:
+        print(f"\ncut to fit {settings['minutes']:g} minutes: {'; '.join(settings['cut'])}")
+    if settings["resumed"]:
+        print(f"\nresumed: {settings['resumed']} pieces of work were taken from an earlier call")
+    print(f"\nwritten: report.html, its pictures, results.json, results.csv in {out}")
     spent = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in found.seconds.items())
     print(f"time: {spent}")
-    return 0 if found.complete else 130
+    if not found.complete:
+        print("interrupted; the same command goes on where this one stopped")
 
 
 def use_all_cores() -> None:

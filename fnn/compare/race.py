@@ -95,9 +95,9 @@ def compare(
 
     Raises:
       ValueError: for unknown names, a network that does not fit the data, or a budget that cannot
-        be, or if `out` holds a comparison with other settings. OSError: if `out` cannot be written,
-        told before the race. ImportError: if a package is missing that the peers or the pictures
-        need.
+        be. Refused: if `out` holds a comparison with other settings (`fnn.compare.store`). OSError:
+        if `out` cannot be written, told before the race. ImportError: if a package is missing that
+        the peers or the pictures need.
 
     >>> x = np.random.default_rng(0).normal(size=(200, 2))
     >>> found = compare((x, (x[:, 0] > 0).astype(int)), optimizers=["sgd"], peers=False,
@@ -166,6 +166,8 @@ def _all_stages(logs, plan, task, net, key, clock, report, settings, out, fresh)
     store = Store(out, {**known, **limits, "start": arena.fingerprint, **_place()}, fresh=fresh)
     try:
         settings["resumed"] = store.found
+        if store.found:
+            meter.add(0, f"going on: {store.found} pieces are finished")
         job = Job(arena, store, plan, logs, meter.add, [None] * len(logs))
         clock.stage("compile")
         stages.trace_all(job)

@@ -14,6 +14,10 @@ NAME = "progress.jsonl"
 FORMAT = 1
 
 
+class Refused(Exception):
+    """The folder is not this comparison's: it holds another one, or another process works there."""
+
+
 class Store:
     """Finished pieces by key: `store.once(key, work)` does no work twice.
 
@@ -26,8 +30,8 @@ class Store:
       found: how many pieces an earlier call had finished.
 
     Raises:
-      ValueError: if the file holds pieces of other settings; the message has the differences.
-      OSError: if another process is at work on the file.
+      Refused: if the file holds pieces of other settings, the message has the differences; or if
+        another process is at work on it.
 
     >>> store = Store(None, {})
     >>> store.once("sum", lambda: 1 + 1), store.get("sum")
@@ -105,7 +109,7 @@ def _opened(path: pathlib.Path) -> IO[bytes]:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         file.close()
-        raise OSError(
+        raise Refused(
             f"compare: another comparison is at work in {str(path.parent)!r}; wait for it or choose"
             " another folder"
         ) from error
@@ -131,14 +135,14 @@ def _whole_lines(content: bytes) -> list[bytes]:
 def _check_same(header: Any, settings: Mapping[str, Any], path: pathlib.Path) -> None:
     there = header.get("settings", {}) if isinstance(header, dict) else {}
     if not isinstance(header, dict) or header.get("format") != FORMAT:
-        raise ValueError(f"compare: {str(path)!r} is not a file of progress; --fresh overwrites it")
+        raise Refused(f"compare: {str(path)!r} is not a file of progress; --fresh overwrites it")
     names = [name for name in {**there, **settings} if there.get(name) != settings.get(name)]
     if names:
         told = "; ".join(
             f"{name}: {_short(there.get(name))} there, {_short(settings.get(name))} now"
             for name in names
         )
-        raise ValueError(
+        raise Refused(
             f"compare: {str(path)!r} holds a comparison with other settings ({told}); give the same"
             " ones to go on with it, another folder, or start over with --fresh (fresh=True)"
         )
