@@ -6,11 +6,13 @@ import re
 import numpy as np
 import pytest
 
+from fnn.compare import compare
 from fnn.compare.arena import Run
 from fnn.compare.contestants import Contestant
 from fnn.compare.files import PICTURES
 from fnn.compare.findings import (
     budgets,
+    chosen_loss,
     failures,
     one_a_name,
     paired,
@@ -23,6 +25,7 @@ from fnn.compare.findings import (
 )
 from fnn.compare.plan import look_steps
 from fnn.compare.result import Comparison, Log, default_target, make_rows
+from fnn.models import mlp
 from fnn.optim import adam
 
 RATES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
@@ -86,7 +89,8 @@ def made(names=NAMES, *, peers_of=("adamw", "adam", "lion", "sgd"), seeds=5, com
     logs = []
     for place, name in enumerate(names):
         logs.append(entry(rng, name, place, seeds=seeds))
-        vars(logs[-1])["state_bytes"] = 4 * 101_770 * int(rng.integers(0, 4))
+        logs[-1].param_bytes = 4 * 101_770
+        logs[-1].state_bytes = 4 * 101_770 * int(rng.integers(0, 4))
         if name in peers_of:
             logs[-1].path_distance = 3e-6
             logs.append(entry(rng, name, place, "optax", peer_of=logs[-1]))
@@ -179,6 +183,59 @@ def test_how_far_behind_is_measured_from_the_best(many):
         if math.isfinite(row.score):
             np.testing.assert_allclose(row.behind, many.rows[0].score - row.score, atol=1e-12)
             assert row.behind_low <= row.behind <= row.behind_high
+
+
+def test_one_optimizer_under_two_names_is_no_better_than_itself():
+    """Raced on seeds of their own: 12 comparisons of 6 seeds each, of which few may see more."""
+    rng = np.random.default_rng(0)
+    y = np.arange(300) % 2
+    x = (rng.normal(size=(300, 3)) + y[:, None]).astype(np.float32)
+    found = compare(
+        (x, y), net=mlp(3, 2), optimizers=[{"one": adam, "other": adam}], peers=False, seeds=144,
+        rates=(0.1,), refine=(), tune_seeds=1, epochs=0.5, batch_size=16, progress=False,
+    )  # fmt: skip
+    one, other = found.logs
+    scores = [log.races[0].test_score[-1] for log in found.logs]
+    assert scores[0] == scores[1]  # on equal seeds they are one run
+    covered = 0
+    for group in range(12):
+        places = [12 * group + 2 * pair for pair in range(6)]
+        left = Log(one.contestant, races=[one.races[i]._replace(seed=i) for i in places])
+        right = Log(other.contestant, races=[other.races[i + 1]._replace(seed=i) for i in places])
+        gap = paired(left, right)
+        assert gap.low < gap.high
+        covered += gap.low <= 0 <= gap.high
+    assert covered >= 9  # fewer of 12, each 95 %, is one chance in 2000
+
+
+def test_what_the_race_notes_of_failures_and_knobs_is_told(tmp_path):
+    found = made(("adam", "broken"), peers_of=())
+    log = found.logs[1]
+    log.tuning, log.races = [], []
+    log.failures = [("compile", "TypeError: no such knob")]
+    found.logs[0].knobs = {"b1": 0.95, "b2": 0.99}
+    found = Comparison(
+        make_rows(found.logs, 0.9), found.logs, 0.9, dict(found.settings) | {"trials": 4},
+        found.machine, found.seconds, complete=True,
+    )  # fmt: skip
+    found.write(tmp_path)
+    page = (tmp_path / "report.html").read_text()
+    assert "<td>compile</td><td>TypeError: no such knob</td>" in page
+    assert "failed: compile" in page
+    assert "<td>b1=0.95 b2=0.99</td>" in page
+    assert "12 settings" in page
+    assert "failed: compile" in str(found)
+
+
+def test_sensitivity_is_drawn_at_the_knobs_that_most_rates_were_tried_with():
+    one, usual, other = np.ones(1), {"b1": 0.9}, {"b1": 0.5}
+    runs = [
+        Run(rate, 0, one, one, np.array([loss]), one, one, knobs)
+        for rate, loss, knobs in ((0.1, 3.0, usual), (1.0, 2.0, usual), (1.0, 1.0, other))
+    ]
+    log = Log(Contestant("mine", "yours", adam), tuning=runs, rate=1.0, knobs=other)
+    assert [(point.rate, point.loss) for point in sensitivity(log)] == [(0.1, 3.0), (1.0, 2.0)]
+    assert chosen_loss(log) == 1.0
 
 
 def test_sensitivity_counts_the_runs_that_diverged_and_averages_the_rest():
@@ -288,7 +345,7 @@ def test_a_report_of_nothing_says_so(tmp_path):
     for log in empty.logs:
         log.tuning, log.races, log.step_us = [], [], []
         log.rate = log.compile_seconds = math.nan
-        vars(log)["state_bytes"] = math.nan
+        log.state_bytes = math.nan
     nothing = Comparison(
         make_rows(empty.logs, math.nan), empty.logs, math.nan, empty.settings, empty.machine,
         empty.seconds, complete=False,

@@ -116,8 +116,11 @@ def test_sign_flips_count_every_sign():
     )
     np.testing.assert_allclose(sign_flip_p(gaps), theirs.pvalue)
     assert math.isnan(sign_flip_p([math.nan]))
-    with pytest.raises(ValueError, match="up to 20 differences, got 21"):
-        sign_flip_p(np.ones(21))
+    assert sign_flip_p(np.ones(16)) == 2**-15
+    assert sign_flip_p(np.ones(30)) == 2**-16  # drawn: none but the signs as they are
+    many = np.random.default_rng(0).normal(size=25)
+    t = math.sqrt(25) * many.mean() / many.std(ddof=1)
+    np.testing.assert_allclose(sign_flip_p(many), 2 * scipy.stats.t.sf(abs(t), 24), atol=0.02)
 
 
 def test_sign_flips_reject_what_is_alike_no_more_often_than_they_say():

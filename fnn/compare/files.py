@@ -7,6 +7,7 @@ import math
 import os
 import pathlib
 import tempfile
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -119,12 +120,16 @@ def _log(log: "Log") -> dict[str, Any]:
         "races": runs(log.races),
         "step_us": log.step_us,
         "path_distance": log.path_distance,
+        "knobs": dict(log.knobs),
+        "state_bytes": log.state_bytes,
+        "param_bytes": log.param_bytes,
+        "failures": log.failures,
     }
 
 
 def _plain(value: Any) -> Any:
     """Only what JSON has."""
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {str(name): _plain(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple | np.ndarray):
         return [_plain(inner) for inner in value]

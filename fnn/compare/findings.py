@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fnn.compare.ranking import Friedman, cliques, critical_difference, friedman
-from fnn.compare.statistics import Interval, Reach, difference, expected_best, reach
+from fnn.compare.statistics import Interval, Reach, difference, expected_best, reach, sign_flip_p
 
 if TYPE_CHECKING:
     from fnn.compare.arena import Run
@@ -126,17 +126,16 @@ def sensitivity(log: "Log") -> list[RatePoint]:
 
 def chosen_loss(log: "Log") -> float:
     """The mean final validation loss of the setting that tuning chose; NaN if it diverged."""
-    knobs = getattr(log, "knobs", None)
-    runs = [run for run in log.tuning if run.rate == log.rate]
-    if knobs:
-        runs = [run for run in runs if dict(_knobs(run)) == dict(knobs)] or runs
+    runs = [
+        run for run in log.tuning if run.rate == log.rate and dict(run.knobs) == dict(log.knobs)
+    ]
     if not runs or any(run.diverged for run in runs):
         return math.nan
     return float(np.mean([run.val_loss[-1] for run in runs]))
 
 
 def _knobs(run: "Run") -> tuple[tuple[str, float], ...]:
-    return tuple(sorted((getattr(run, "knobs", None) or {}).items()))
+    return tuple(sorted(run.knobs.items()))
 
 
 def settings_tried(log: "Log") -> list[float]:
@@ -168,12 +167,14 @@ class Peer(NamedTuple):
     Attributes:
       name: of both.
       gap: ours less optax's, in final test score, paired by seed.
+      p: of the exact test of random signs (`fnn.compare.statistics.sign_flip_p`).
       path: how far their paths part, relative to the way from the start.
       words: what that says.
     """
 
     name: str
     gap: Interval
+    p: float
     path: float
     words: str
 
@@ -188,7 +189,9 @@ def peers(logs: Sequence["Log"]) -> list[Peer]:
             continue
         left, right = pairs(log, theirs[name])
         gap = difference(left, right)
-        found.append(Peer(name, gap, log.path_distance, verdict(left, right, log.path_distance)))
+        p = sign_flip_p(np.subtract(left, right))
+        words = verdict(left, right, log.path_distance)
+        found.append(Peer(name, gap, p, log.path_distance, words))
     return found
 
 
@@ -224,31 +227,23 @@ class Failure(NamedTuple):
 
 
 def failures(logs: Sequence["Log"], seeds: int) -> list[Failure]:
-    """All that failed, in the order of entry: runs that diverged, and what was not run."""
-    found = []
+    """All that failed: errors, races that diverged, what was not run; last, tuning runs."""
+    found, tuning = [], []
     for log in logs:
         label = log.contestant.label
-        found += [Failure(label, *_stage_of(told)) for told in getattr(log, "failures", None) or ()]
+        found += [Failure(label, stage, what) for stage, what in log.failures]
         rates = sorted({run.rate for run in log.tuning if run.diverged})
         if rates:
             count = sum(run.diverged for run in log.tuning)
             at = ", ".join(f"{rate:.2g}" for rate in rates)
-            found.append(
-                Failure(label, "tuning", f"{count} of {len(log.tuning)} runs diverged, at {at}")
-            )
+            what = f"{count} of {len(log.tuning)} runs diverged, at {at}"
+            tuning.append(Failure(label, "tuning", what))
         for run in log.races:
             if run.diverged:
                 found.append(Failure(label, "race", f"seed {run.seed} diverged {_when(run)}"))
-        if len(log.races) < seeds:
+        if len(log.races) < seeds and not log.failures:
             found.append(Failure(label, "race", f"{len(log.races)} of {seeds} seeds were run"))
-    return found
-
-
-def _stage_of(told: Any) -> tuple[str, str]:
-    """A failure that the race has noted: a pair of stage and reason, or words."""
-    if isinstance(told, tuple | list) and len(told) >= 2:
-        return str(told[0]), " ".join(map(str, told[1:]))
-    return "", str(told)
+    return found + tuning
 
 
 def _when(run: "Run") -> str:

@@ -31,8 +31,8 @@ def scores(found: "Comparison") -> "Figure":
     with styled():
         figure, (left, right) = rows_of(names)
         told: set[str] = set()  # whose peer need not be told of at the edge once more
-        near = window([row.score for row in found.rows])
-        gaps = window([-row.behind for row in found.rows])
+        near = window([(row.score_low, row.score, row.score_high) for row in found.rows])
+        gaps = window([(-row.behind_high, -row.behind, -row.behind_low) for row in found.rows])
         for row, y in placed(found.rows, names):
             each = seeds[f"{row.name} ({row.by})"]
             ends = row.score_low, row.score, row.score_high
@@ -118,6 +118,8 @@ def cost(found: "Comparison") -> "Figure":
                 right.plot(row.state_bytes, y, "o", **style)
         _log_x(left, [row.step_us for row in found.rows])
         _log_x(right, [row.state_bytes for row in found.rows])
+        if right.get_xscale() == "linear":
+            right.locator_params(axis="x", nbins=5)
         right.xaxis.set_major_formatter(_bytes())
         finish(left, "a  Time of a training step, quartiles", "µs a step", "", log_y=False)
         finish(right, "b  Memory of the optimizer's state", "", "", log_y=False)
@@ -211,7 +213,7 @@ def _in_words(row: "Row", each: Sequence[float], accuracy: bool) -> str:
         return f"◂ {percent_or_number(row.score, accuracy)}"
     others = [value for value in each if math.isfinite(value)]
     mean = percent_or_number(float(np.mean(others)), accuracy) if others else ""
-    said = f"diverged, {row.diverged} of {row.seeds}" if row.seeds else "not run"
+    said = f"diverged, {row.diverged} of {row.seeds}" if row.seeds else row.failure or "not run"
     return f"{said}; others {mean}" if others else said
 
 
@@ -220,18 +222,23 @@ def _at_edge(panel: "Axes", y: float, words: str, *, failed: bool = False) -> No
                    color=BAD if failed else SOFT)  # fmt: skip
 
 
-def window(values: Sequence[float]) -> tuple[float, float]:
-    """The range that holds most values with some room: the best always, the far worse not.
+def window(spans: Sequence[tuple[float, float, float]]) -> tuple[float, float]:
+    """The range of most means with their intervals: the best always, the far worse not.
 
-    The fence is Tukey's, three quartile ranges below the lower quartile.
+    The fence is Tukey's, three quartile ranges below the lower quartile. Of an interval, no more is
+    in it than all the means or a typical interval take, so that none flattens the rest.
     """
-    good = np.array([value for value in values if math.isfinite(value)])
+    good = np.array([span for span in spans if math.isfinite(span[1])])
     if not len(good):
         return 0.0, 1.0
-    low, high = np.percentile(good, [25, 75])
-    kept = good[good >= low - 3 * (high - low)]
-    room = 0.08 * float(np.ptp(kept)) + 1e-4
-    return float(kept.min() - 2 * room), float(kept.max() + 2 * room)
+    low, high = np.percentile(good[:, 1], [25, 75])
+    kept = good[good[:, 1] >= low - 3 * (high - low)]
+    ends = np.where(np.isfinite(kept), kept, kept[:, 1:2])
+    usual = max(float(np.ptp(kept[:, 1])), float(np.median(ends[:, 2] - ends[:, 0])), 1e-4)
+    least = max(ends[:, 0].min(), kept[:, 1].min() - usual)
+    most = min(ends[:, 2].max(), kept[:, 1].max() + usual)
+    room = 0.04 * (most - least) + 1e-5
+    return float(least - room), float(most + room)
 
 
 def inside(value: float, near: tuple[float, float]) -> bool:

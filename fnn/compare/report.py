@@ -1,5 +1,6 @@
 """The page of a comparison: one file that needs no other, to read, to print or to send."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -38,7 +39,6 @@ figure { margin: 1rem 0 1.4rem } figcaption { font-size: .875rem; color: var(--s
   max-width: 46rem; margin-top: .4rem } figcaption b { color: var(--ink) }
 svg { width: 100%; height: auto; display: block } svg text { fill: var(--ink) }
 .wide { overflow-x: auto }
-.wide svg { min-width: 40rem } svg.narrow { max-width: 48rem }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .8125rem;
   line-height: 1.35; border-top: 2px solid var(--ink); border-bottom: 2px solid var(--ink) }
 th, td { padding: .22rem .65rem; text-align: right; white-space: nowrap }
@@ -50,10 +50,11 @@ tr.peer td { color: var(--soft); border-top-color: transparent }
 li { margin: .35rem 0 } code { font-size: .9em; overflow-wrap: anywhere }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1.2rem; font-size: .875rem }
 dt { color: var(--soft) } dd { margin: 0; overflow-wrap: anywhere }
-@media print { :root { color-scheme: light; --ink: #000; --paper: #fff; --line: #ddd;
+@media print { figure svg { min-width: 0 !important }
+  :root { color-scheme: light; --ink: #000; --paper: #fff; --line: #ddd;
   --soft: #555; --rest: #bbb; --bad: #a11 } body { max-width: none; padding: 0; font-size: 10pt }
   figure, tr { break-inside: avoid } h2 { break-after: avoid } .wide { overflow: visible }
-  .wide svg { min-width: 0 } table { font-size: 7.5pt } th, td { padding: .12rem .35rem } }
+  table { font-size: 7.5pt } th, td { padding: .12rem .35rem } }
 """
 
 _CAPTIONS = {
@@ -89,7 +90,15 @@ def as_html(found: "Comparison", figures: Mapping[str, "Figure"]) -> str:
         else '<p class="warn">Interrupted: what had finished by then is here.</p>'
     )
     table, no_peers = as_table(found), "<p>No optimizer raced with a peer of its name.</p>"
-    results = ["optimizer", "by", "learning rate", f"test {plan['score']}", "behind", "rank"]
+    results = [
+        "optimizer",
+        "by",
+        "learning rate",
+        "knobs",
+        f"test {plan['score']}",
+        "behind",
+        "rank",
+    ]
     results += [head for head in table.heads if head.startswith("steps to")] + ["reached"]
     costs = ["optimizer", "by", "seconds", "µs a step", "compile s", "state"]
     return f"""<!doctype html>
@@ -110,7 +119,7 @@ examples &middot; <code>{escape(str(plan["net"]))}</code></p>
 <h2>Sensitivity to the learning rate</h2>{plates("rates")}
 <h2>Budget for tuning</h2>{plates("budget")}
 <h2>Cost</h2>{plates("cost")}{_grid(table, costs)}
-<h2>Ours and optax&rsquo;s</h2>{_words(_PEERS, _peers(found)) or no_peers}
+<h2>Ours and optax&rsquo;s</h2>{_text(_PAIRED)}{_words(_PEERS, _peers(found)) or no_peers}
 <h2>Failures</h2>{_text(diverged_share(found))}
 {_words(("optimizer", "stage", "what happened"), failures(found.logs, plan["seeds"]))}
 <h2>How it was measured</h2>{_list(notes(found))}
@@ -132,8 +141,12 @@ class _Plates:
             return ""
         self.number += 1
         svg = as_svg(self.figures[name], name, escape(_CAPTIONS[name], quote=True))
-        if self.figures[name].get_figwidth() < 9:
-            svg = svg.replace("<svg ", '<svg class="narrow" ', 1)
+        width = 93 * self.figures[name].get_figwidth()  # pixels: all pictures at one scale
+        svg = svg.replace(
+            "<svg ",
+            f'<svg style="max-width: {width:.0f}px; min-width: {min(640, width):.0f}px" ',
+            1,
+        )
         return (
             f'<figure id="{name}"><div class="wide">{svg}</div><figcaption><b>Figure'
             f" {self.number}.</b> {escape(_CAPTIONS[name])}</figcaption></figure>"
@@ -158,7 +171,14 @@ def _setting(found: "Comparison") -> dict[str, Any]:
     }
 
 
-_PEERS = ("optimizer", "ours less optax's", "path apart", "verdict")
+_PEERS = ("optimizer", "ours less optax's", "p", "path apart", "verdict")
+
+
+_PAIRED = (
+    "Differences in test score (in points of a hundred where it is an accuracy) on the same seeds,"
+    " with the 95 % interval of their mean; p is the share of all ways to swap the two on some"
+    " seeds that leave them as far apart; path apart as explained below."
+)
 
 
 def _peers(found: "Comparison") -> list[Sequence[str]]:
@@ -167,17 +187,18 @@ def _peers(found: "Comparison") -> list[Sequence[str]]:
     lines = []
     for peer in peers(found.logs):
         mean, low, high = (
-            percent_or_number(value, accuracy, 2).replace("nan %", "-").replace("nan", "-")
+            percent_or_number(value, accuracy, 2).removesuffix(" %").replace("nan", "-")
             for value in peer.gap[:3]
         )
-        path = "-" if peer.path != peer.path else f"{peer.path:.0e}" if peer.path else "0"
-        lines.append((peer.name, f"{mean} ({low} to {high})", path, peer.words))
+        p = "-" if math.isnan(peer.p) else f"{peer.p:.2g}"
+        path = "-" if math.isnan(peer.path) else f"{peer.path:.0e}" if peer.path else "0"
+        lines.append((peer.name, f"{mean} ({low} to {high})", p, path, peer.words))
     return lines
 
 
 def _grid(table: Table, heads: Sequence[str]) -> str:
     """Some columns of the results, those of peers pale beneath ours."""
-    places = [table.heads.index(head) for head in heads]
+    places = [table.heads.index(head) for head in heads if head in table.heads]
     named = "".join(_cell("th", table.heads[place]) for place in places)
     lines = []
     for line in table.lines:

@@ -66,7 +66,9 @@ class Row(NamedTuple):
       behind: mean over the seeds of the best contestant's test score less this one's, on the same
         seed; behind_low, behind_high: the 95 % interval of that mean. 0 of the best itself.
       rank: mean rank over the seeds, 1 is best; NaN of a peer that repeats a rule.
-      state_bytes: of the optimizer's state.
+      state_bytes: of the optimizer's state. param_bytes: of the parameters that it belongs to.
+      knobs: those tuned beside the learning rate, such as "b1=0.95 b2=0.99".
+      failure: the stage in which the contestant's own code failed, such as "failed: compile".
     """
 
     name: str
@@ -94,6 +96,9 @@ class Row(NamedTuple):
     behind_high: float
     rank: float
     state_bytes: float
+    param_bytes: float
+    knobs: str
+    failure: str
 
 
 def make_rows(logs: Sequence[Log], target: float) -> list[Row]:
@@ -145,7 +150,10 @@ def _row(log: Log, target: float, ranks: Mapping[str, float]) -> Row:
         behind_low=math.nan,
         behind_high=math.nan,
         rank=ranks.get(log.contestant.name, math.nan),
-        state_bytes=float(getattr(log, "state_bytes", math.nan)),
+        state_bytes=log.state_bytes,
+        param_bytes=log.param_bytes,
+        knobs=" ".join(f"{name}={value:.4g}" for name, value in log.knobs.items()),
+        failure=f"failed: {log.failures[0][0]}" if log.failures else "",
     )
 
 

@@ -4,7 +4,7 @@ import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fnn.compare.statistics import FEW
-from fnn.compare.words import in_bytes, percent_or_number
+from fnn.compare.words import count, in_bytes, percent_or_number, tried
 
 if TYPE_CHECKING:
     from fnn.compare.result import Comparison, Row
@@ -27,6 +27,7 @@ def as_table(found: "Comparison") -> Table:
         "optimizer",
         "by",
         "learning rate",
+        "knobs",
         f"test {score}",
         "behind",
         "rank",
@@ -40,7 +41,11 @@ def as_table(found: "Comparison") -> Table:
     ]
     state = "" if found.complete else " - interrupted, incomplete"
     title = f"{found.settings['data']}: {found.settings['net']}{state}"
-    return Table(title, heads, [_line(row, accuracy) for row in found.rows])
+    lines = [_line(row, accuracy) for row in found.rows]
+    if not any(row.knobs for row in found.rows):  # a column of nothing
+        place = heads.index("knobs")
+        heads, *lines = ([*line[:place], *line[place + 1 :]] for line in (heads, *lines))
+    return Table(title, heads, lines)
 
 
 def _line(row: "Row", accuracy: bool) -> list[str]:
@@ -49,6 +54,7 @@ def _line(row: "Row", accuracy: bool) -> list[str]:
         row.name,
         row.by,
         _number(row.learning_rate, ".2g") + ("*" if row.at_edge else ""),
+        row.knobs or "-",
         _interval(row, accuracy),
         _behind(row, accuracy),
         _number(row.rank, ".1f"),
@@ -57,14 +63,14 @@ def _line(row: "Row", accuracy: bool) -> list[str]:
         "-" if row.seconds_to_target is None else f"{row.seconds_to_target:.2g}",
         _spread(row),
         _number(row.compile_seconds, ".1f"),
-        "-" if math.isnan(row.state_bytes) else in_bytes(row.state_bytes),
+        _state(row),
         "0" if row.path_distance == 0 else _number(row.path_distance, ".0e"),
     ]
 
 
 def _interval(row: "Row", accuracy: bool) -> str:
     if not row.seeds:
-        return "not run"
+        return row.failure or "not run"
     if row.diverged:
         return f"diverged ({row.diverged} of {row.seeds})"
     if math.isnan(row.score_low):
@@ -82,6 +88,13 @@ def _behind(row: "Row", accuracy: bool) -> str:
     scale, places = (100, 2) if accuracy else (1, 4)
     mean, low, high = (f"{round(scale * end, places) + 0.0:.{places}f}" for end in ends)
     return mean if math.isnan(row.behind_low) else f"{mean} ({low} to {high})"
+
+
+def _state(row: "Row") -> str:
+    if math.isnan(row.state_bytes):
+        return "-"
+    times = row.state_bytes / row.param_bytes  # NaN if the parameters' size is not known
+    return in_bytes(row.state_bytes) + ("" if math.isnan(times) else f" ({times:.2g} x)")
 
 
 def _score(value: float, accuracy: bool) -> str:
@@ -104,13 +117,15 @@ def notes(found: "Comparison") -> list[str]:
     lanes = machine["devices"]
     on = f"{machine['cores']} cores" if machine["platform"] == "cpu" else machine["device"]
     sizes = plan["examples"]
-    tried = len(plan["rates"]) + len(plan["refine"])
+    last = plan.get("trials", 0)
+    knobs = f", then {count(last, 'setting')} of knobs" if last else ""
     kind = "Student's t" if plan["seeds"] < FEW else "bootstrap-t"
     return [
-        f"Budget, the same for all: {tried} learning rates, {plan['tune_seeds']} run(s) of"
-        f" {plan['tune_steps']} steps each"
-        f" ({', '.join(f'{rate:g}' for rate in plan['rates'])}, then"
-        f" {', '.join(f'{factor:.2f}' for factor in plan['refine']) or 'no more'} times the best);"
+        f"Budget, the same for all: {tried(plan)} settings, {plan['tune_seeds']} run(s) of"
+        f" {plan['tune_steps']} steps each (learning rates"
+        f" {', '.join(f'{rate:g}' for rate in plan['rates'])}, then"
+        f" {', '.join(f'{factor:.2f}' for factor in plan['refine']) or 'no more'} times the best"
+        f"{knobs});"
         f" {plan['seeds']} seeds of {plan['steps']} steps of {plan['batch_size']} examples."
         " Every contestant starts from the same weights and sees the same batches.",
         f"Data: {sizes['train']} examples to train, {sizes['val']} to choose the learning rate (by"
@@ -125,7 +140,7 @@ def notes(found: "Comparison") -> list[str]:
         f"µs a step: median and quartiles over all calls, contestants by turns, {lanes} run(s) at"
         f" once on {lanes} device(s) ({on}); looks at the networks are not in it.",
         f"compile s: tracing and compiling, {max(2, lanes)} at a time, so they slow each other.",
-        "state: bytes that the optimizer keeps beside the parameters.",
+        "state: bytes that the optimizer keeps beside the parameters, and how many times theirs.",
         f"path apart: largest |ours - optax's| / |way from the start| in {plan['walk_steps']} steps"
         f" at {plan['walk_rate']:g} of the tuned rate. float32 rounding parts any two programs in"
         " time, the sooner where a weight's gradient is rounding noise that the rule scales up, so"

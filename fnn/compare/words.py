@@ -1,7 +1,8 @@
 """The sentences of a comparison's report: what was asked, what was found, and what limits it."""
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from fnn.compare.findings import final_scores, one_a_name, ranking
 from fnn.compare.statistics import FEW
@@ -69,13 +70,17 @@ def question(found: "Comparison") -> str:
     """What was asked."""
     plan = found.settings
     names = {row.name for row in found.rows}
-    tuned = len(plan["rates"]) + len(plan["refine"])
     return (
         f"Which of {count(len(names), 'optimizer')} trains this network on {plan['data']} to the"
-        f" best test {plan['score']} in {plan['steps']} steps, if each may try the same"
-        f" {count(tuned, 'learning rate')} first, starts from the same weights and sees the same"
+        f" best test {plan['score']} in {plan['steps']} steps, if each may try"
+        f" {count(tried(plan), 'setting')} first, starts from the same weights and sees the same"
         " batches?"
     )
+
+
+def tried(plan: Mapping[str, Any]) -> int:
+    """How many settings tuning tries: learning rates, finer ones, and those of other knobs."""
+    return len(plan["rates"]) + len(plan["refine"]) + int(plan.get("trials", 0))
 
 
 def answer(found: "Comparison") -> list[str]:
@@ -109,7 +114,7 @@ def _leader(row: "Row", accuracy: bool) -> str:
     between = ""
     if math.isfinite(row.score_low):
         low, high = (percent_or_number(v, accuracy, 2) for v in (row.score_low, row.score_high))
-        between = f" ({low} to {high})"
+        between = f" ({low.removesuffix(' %')} to {high})"
     return (
         f"{row.name} has the best mean: {percent_or_number(row.score, accuracy, 2)}{between} over"
         f" {count(row.seeds, 'seed')}."
@@ -118,13 +123,13 @@ def _leader(row: "Row", accuracy: bool) -> str:
 
 def _told_apart(rows: list["Row"]) -> str:
     alike = [row.name for row in rows[1:] if row.behind_low <= 0]
-    behind = sum(row.behind_low > 0 for row in rows[1:])
+    behind = [row.name for row in rows[1:] if row.behind_low > 0]
     if not alike:
-        return f"Seed by seed, all {behind} others that finished are behind it."
-    return (
-        f"Seed by seed it cannot be told apart from {listed(alike)};"
-        f" the {behind} others that finished are behind it."
+        return f"Seed by seed, {listed(behind, 4)} are behind it." if len(behind) > 1 else ""
+    rest = (
+        f"; {listed(behind, 4)} {'is' if len(behind) == 1 else 'are'} behind it" if behind else ""
     )
+    return f"Seed by seed it cannot be told apart from {listed(alike)}{rest}."
 
 
 def rank_words(found: "Comparison") -> str:
@@ -165,8 +170,8 @@ def limits(found: "Comparison") -> list[str]:
         else "Intervals are bootstrap-t intervals; of differences, pairs are what is drawn.",
         "Time to the target is known as closely as the looks are apart. Races end together, so"
         " those that never arrive are only known to take longer.",
-        "The budget's expectation draws from the settings that were tried, the same for all: it"
-        " tells of this grid, not of a finer or wider one.",
+        "The budget's expectation draws from the settings that were tried, of which the later lie"
+        " around the best of the first: it tells of these, not of a finer or wider choice.",
     ]
     noise = _test_noise(found)
     if noise:
