@@ -186,6 +186,32 @@ def batch_order(key: jax.Array, step: int | jax.Array, *, n: int, batch_size: in
     >>> [batch_order(jax.random.key(0), k, n=5, batch_size=2).tolist() for k in range(5)]
     [[0, 2], [1, 3], [4, 3], [1, 4], [2, 0]]
     """
+    passes, place = stream(step, n=n, batch_size=batch_size)
+    first = passes[0]  # batch_size <= n: at most two passes meet in a batch
+    now = _round_words(*_words(fold_in(key, first), "random.batch_order"))
+    then = _round_words(*_words(fold_in(key, first + np.uint32(1)), "random.batch_order"))
+    return _swap_or_not(now, then, passes != first, place, int(n))
+
+
+def stream(step: int | jax.Array, *, n: int, batch_size: int) -> tuple[jax.Array, jax.Array]:
+    """Where training step number `step` stands in an endless stream of passes over n examples.
+
+    Args:
+      step: 0, 1, 2 ... below 2**31; may be traced.
+      n: number of examples, a Python int.
+      batch_size: examples a step, 1 to n, a Python int.
+
+    Returns:
+      Two (batch_size,) uint32 arrays: the number of the pass of each example of the batch, and its
+      place in that pass.
+
+    Raises:
+      ValueError: if n is out of range, or `batch_size` is less than 1 or more than n.
+
+    >>> passes, places = stream(2, n=5, batch_size=2)
+    >>> print(passes, places)
+    [0 1] [4 0]
+    """
     n = _count(n, "random.batch_order")
     if not 1 <= batch_size <= n:
         cure = f"take batch_size={n} or less" if batch_size > n else "take at least 1"
@@ -196,11 +222,8 @@ def batch_order(key: jax.Array, step: int | jax.Array, *, n: int, batch_size: in
     passes, start = _times(step % np.uint32(n), batch_size, n)
     passes = passes + step // np.uint32(n) * np.uint32(batch_size)
     place = start + lax.iota(jnp.uint32, batch_size)
-    later = place >= np.uint32(n)  # batch_size <= n: at most two passes meet in a batch
-    place = jnp.where(later, place - np.uint32(n), place)
-    now = _round_words(*_words(fold_in(key, passes), "random.batch_order"))
-    then = _round_words(*_words(fold_in(key, passes + np.uint32(1)), "random.batch_order"))
-    return _swap_or_not(now, then, later, place, n)
+    later = place >= np.uint32(n)
+    return passes + later.astype(jnp.uint32), jnp.where(later, place - np.uint32(n), place)
 
 
 def _data(key: jax.Array) -> jax.Array:

@@ -4,6 +4,7 @@ Everything takes NumPy and JAX arrays, lists of numbers, pandas frames and serie
 tuples of them whose first axes count the same examples.
 """
 
+from fnn.data import orders as orders
 from fnn.data.arrays import as_arrays as as_arrays
 from fnn.data.arrays import batches as batches
 from fnn.data.arrays import take as take

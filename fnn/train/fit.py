@@ -12,6 +12,7 @@ import numpy as np
 from fnn.checks import check_given_key
 from fnn.core import Layer
 from fnn.data import as_arrays
+from fnn.data.orders import Order, shuffled
 from fnn.optim import Optimizer, eval_params
 from fnn.stop import Report, Rule
 from fnn.train.arguments import check_metrics, check_number, check_pair, check_parts
@@ -75,6 +76,7 @@ def fit(
     mode: str = "min",
     check_every: int | None = None,
     penalty: Callable[[Any], jax.Array] | None = None,
+    order: Order = shuffled,
     start: TrainState | None = None,
     progress: bool | None = None,
 ) -> Fit:
@@ -100,6 +102,8 @@ def fit(
       mode: "min" if less of it is better, "max" if more.
       check_every: steps between checks (validation, history, rules); one pass by default.
       penalty: a function of the parameters added to the loss, as in `make_step`.
+      order: which examples a step takes, of `fnn.data.orders`: freshly shuffled each pass, or such
+        as a curriculum.
       start: a train state to go on from, such as another fit's `last`; its own key and step stay.
       progress: True shows a bar, False none; None shows it at a terminal.
 
@@ -140,7 +144,7 @@ def fit(
     _check_names(rule, monitor, mode, _recorded(metrics, validation is not None))
 
     named = tuple(sorted((metrics or {}).items()))
-    fresh, advance, measure = _programs(net, loss, optimizer, penalty, n, batch_size, named)
+    fresh, advance, measure = _programs(net, loss, optimizer, penalty, n, batch_size, order, named)
     measure = functools.partial(_measure, measure, (x, y), held_out, bool(named))
     begun = time.perf_counter()
     train_state = fresh(key, jax.tree.map(lambda a: a[:1], x)) if start is None else start
@@ -259,6 +263,7 @@ def _programs(
     penalty: Callable[[Any], jax.Array] | None,
     n: int,
     batch_size: int | None,
+    order: Order,
     named: tuple[tuple[str, Metric], ...],
 ) -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
     """The compiled programs of a fit, kept so that fitting again need not compile again."""
@@ -270,7 +275,8 @@ def _programs(
         return evaluate(net, params, train_state.state, *data, loss=wanted, metrics=dict(named))
 
     fresh = jax.jit(lambda key, x: init(net, optimizer, key, x))
-    return fresh, compiled(make_advance(step, n, batch_size)), compiled(measure, static_argnums=2)
+    advance = compiled(make_advance(step, n, batch_size, order))
+    return fresh, advance, compiled(measure, static_argnums=2)
 
 
 def _measure(

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from fnn import random
 from fnn.core import Layer, key_for
 from fnn.data import arrays, take
+from fnn.data.orders import Order, shuffled
 from fnn.optim.base import Optimizer
 from fnn.train.step import Loss, Step, TrainState, init, make_step
 
@@ -42,11 +42,12 @@ def run(
     checks: int = 1,
     measure: Callable[[TrainState], Any] | None = None,
     penalty: Callable[[Any], jax.Array] | None = None,
+    order: Order = shuffled,
 ) -> tuple[TrainState, Trace]:
     """Train from fresh parameters for a number of steps, without a host side: pure, vmappable.
 
-    Each pass over the data goes through a permutation of its own, computed batch by batch inside
-    the program as a function of the key and the step (`fnn.random.batch_order`).
+    The examples of each step are computed inside the program as a function of the key and the step:
+    by default each pass goes through a permutation of its own.
 
     Args:
       key: seeds parameters, order and layers. Equal keys give bit-identical runs.
@@ -60,6 +61,7 @@ def run(
       checks: at how many evenly spread steps, the last among them, to record.
       measure: a function of the train state to record at each check, such as a test accuracy.
       penalty: a function of the parameters added to the loss.
+      order: which examples a step takes, such as `fnn.data.orders.curriculum(...)`.
 
     Returns:
       The last train state and the trace.
@@ -77,7 +79,7 @@ def run(
     check_budget(steps, batch_size, n)
     if not 1 <= checks <= steps:
         raise ValueError(f"run: checks must be from 1 to steps = {steps}, got {checks}")
-    advance = make_advance(make_step(net, loss, optimizer, penalty=penalty), n, batch_size)
+    advance = make_advance(make_step(net, loss, optimizer, penalty=penalty), n, batch_size, order)
     ends = np.linspace(0, steps, checks + 1).round().astype(np.int32)[1:]
     counts = np.diff(ends, prepend=0)
 
@@ -103,19 +105,21 @@ class Progress(NamedTuple):
 
 
 def make_advance(
-    step: Step, n: int, batch_size: int | None
+    step: Step, n: int, batch_size: int | None, order: Order = shuffled
 ) -> Callable[[TrainState, tuple[Any, Any], jax.Array], tuple[TrainState, Progress]]:
     """`advance(train_state, (x, y), count)`: that many steps; the count may be traced.
 
     One compiled program serves chunks of every length, and chunks of any lengths give the same
     numbers as one long run, since each step depends on its train state alone.
     """
+    if batch_size is None and order is not shuffled:
+        raise ValueError("train: an order needs a batch_size, got None, which takes all examples")
 
     def batch_at(train_state, data):
-        if batch_size is None or batch_size == n:
+        if batch_size is None or (batch_size == n and order is shuffled):
             return data  # the order of a whole pass does not matter to its mean
-        order = key_for(train_state.key, "order")
-        return take(data, random.batch_order(order, train_state.step, n=n, batch_size=batch_size))
+        key = key_for(train_state.key, "order")
+        return take(data, order(key, train_state.step, n=n, batch_size=batch_size))
 
     def advance(train_state, data, count):
         def body(_, carry):
