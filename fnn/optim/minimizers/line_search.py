@@ -63,6 +63,11 @@ def rounding(value: jax.Array) -> jax.Array:
     return 4 * jnp.finfo(value.dtype).eps * jnp.abs(value)
 
 
+def noise(value: jax.Array) -> jax.Array:
+    """A thousand units in the last place: how far off a value may be that sums many terms."""
+    return 1000 * jnp.finfo(value.dtype).eps * jnp.abs(value)
+
+
 def backtracking(
     phi: Phi,
     value: jax.Array,
@@ -147,16 +152,19 @@ def strong_wolfe(
       c1: share of the promised fall, in (0, c2).
       c2: share of the slope that may be left, in (c1, 1): 0.9 for quasi-Newton, 0.1 for conjugate
         gradients; smaller searches longer and ends nearer to the minimum along the line.
-      limit: evaluations after which the lowest point so far is taken; it satisfies the first
-        condition, `satisfied` is False.
+      limit: evaluations after which the lowest point so far is taken if it is lower than the
+        start; it satisfies the first condition, `satisfied` is False.
 
     A value or slope that is not finite counts as too large: the step is halved until it is.
 
-    Where implementations disagree: the book doubles no step but leaves the choice open. It has no
-    word on rounding: here a fall may miss its mark by four units in the last place of phi(0), else
-    no search ends near a minimum in float32; SciPy reports a failure there.
+    Where implementations disagree: the book leaves open how the step grows; here it doubles. And it
+    has no word on rounding: near a minimum values differ by less than they are off, and no search
+    would end. So where the value is within 1000 units in the last place of phi(0), Hager and
+    Zhang's form of the first condition will do, which asks the slope: phi'(a) <= (2 c_1 - 1)
+    phi'(0), the same on a quadratic. SciPy reports a failure there.
 
-    Source: Nocedal & Wright 2006, algorithms 3.5 and 3.6, the cubic of equation 3.59
+    Source: Nocedal & Wright 2006, algorithms 3.5 and 3.6, the cubic of equation 3.59;
+      Hager & Zhang 2005, equation 4.1, https://doi.org/10.1137/030601880
 
     >>> def phi(a):
     ...     return (a - 1) ** 2, 2 * (a - 1), None
@@ -167,7 +175,6 @@ def strong_wolfe(
     value = jnp.asarray(value)
     slope = jnp.asarray(slope, value.dtype)
     start = _Trial(jnp.zeros_like(value), value, slope)
-    slack = rounding(value)
 
     def go(z):
         width = jnp.abs(z.high.step - z.low.step)
@@ -179,9 +186,9 @@ def strong_wolfe(
     def body(z):
         trial_value, trial_slope, more = phi(z.next)
         trial = _Trial(z.next, trial_value, trial_slope)
-        high = value + c1 * z.next * slope + slack
-        good = jnp.isfinite(trial_value) & jnp.isfinite(trial_slope)
-        good &= (trial_value <= high) & (trial_value <= z.low.value + slack)
+        low_enough = (trial_value <= value + c1 * z.next * slope) & (trial_value < z.low.value)
+        tilted = (trial_value <= value + noise(value)) & (trial_slope <= (2 * c1 - 1) * slope)
+        good = jnp.isfinite(trial_value) & jnp.isfinite(trial_slope) & (low_enough | tilted)
         satisfied = good & (jnp.abs(trial_slope) <= c2 * jnp.abs(slope))
         ahead = jnp.where(z.bracketed, jnp.sign(z.high.step - z.low.step), 1.0)
         turned = good & (trial_slope * ahead >= 0)
@@ -199,7 +206,9 @@ def strong_wolfe(
     found = lax.while_loop(
         go, body, _Zoom(start, start, extra, first, jnp.asarray(False), jnp.asarray(False), zero)
     )
-    return Search(*found.low, found.extra, found.evaluations, found.satisfied)
+    usable = found.satisfied | (found.low.value < value - rounding(value))
+    low, extra = _choose(usable, (found.low, found.extra), (start, extra))
+    return Search(low.step, low.value, low.slope, extra, found.evaluations, found.satisfied)
 
 
 def _choose(which: jax.Array, a: Any, b: Any) -> Any:
