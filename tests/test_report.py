@@ -1,5 +1,6 @@
 """The report shows what was found, all of it, at two optimizers as at fifty."""
 
+import dataclasses
 import math
 import re
 
@@ -222,7 +223,7 @@ def test_what_the_race_notes_of_failures_and_knobs_is_told(tmp_path):
     page = (tmp_path / "report.html").read_text()
     assert "<td>compile</td><td>TypeError: no such knob</td>" in page
     assert "failed: compile" in page
-    assert "<td>b1=0.95 b2=0.99</td>" in page
+    assert ">b1=0.95 b2=0.99</td>" in page
     assert "12 settings" in page
     assert "failed: compile" in str(found)
 
@@ -356,6 +357,27 @@ def test_a_report_of_nothing_says_so(tmp_path):
     assert "Interrupted" in page
     assert page.count("nothing was run") >= 5
     assert "0 of 5 seeds were run" in page
+
+
+@pytest.mark.parametrize("names", [("adam",), ("adam", "sgd")])
+def test_one_seed_gives_scores_without_intervals_or_ranks(tmp_path, names):
+    found = made(names, peers_of=(), seeds=1)
+    found.write(tmp_path)
+    page = (tmp_path / "report.html").read_text()
+    assert "Ranks need two optimizers and two seeds." in page
+    assert math.isnan(found.rows[0].score_low)
+    assert f"<td>{100 * found.rows[0].score:.2f} %</td>" in page
+    assert not re.search(r"\bnan\b", re.sub("<svg.*?</svg>", "", page, flags=re.DOTALL))
+
+
+def test_r2_is_no_percentage(tmp_path):
+    small = made(("adam", "sgd"), peers_of=("adam",))
+    found = dataclasses.replace(small, settings=dict(small.settings) | {"score": "R2"})
+    found.write(tmp_path)
+    page = (tmp_path / "report.html").read_text()
+    assert f"{found.rows[0].score:.4f}" in page
+    told = re.sub("<svg.*?</svg>|<style.*?</style>", "", page, flags=re.DOTALL)
+    assert set(re.findall(r"[\d.]+ %", told)) == {"95 %", "5 %"}  # of intervals and tests
 
 
 def test_a_name_that_is_markup_stays_text(tmp_path):

@@ -76,12 +76,13 @@ def colours(found: "Comparison") -> dict[str, str]:
 
 def line_style(contestant: Any, look: Mapping[str, str]) -> dict[str, Any]:
     """Ours a pale line, optax's thin dashes upon it: equal paths are dashes in a band."""
-    colour = look[contestant.name]
+    colour, name = look[contestant.name], contestant.name
     if colour == REST:
         return {"color": REST, "linewidth": 0.7, "zorder": 1, "label": "_"}
     if contestant.by == "optax":
-        return {"color": INK, "linewidth": 0.7, "linestyle": (0, (3, 3)), "zorder": 3, "label": "_"}
-    return {"color": colour, "linewidth": 2.0, "zorder": 2, "label": contestant.name}
+        return {"color": colour, "linewidth": 1.1, "linestyle": (0, (4, 2)), "zorder": 3,
+                "label": "_"}  # fmt: skip
+    return {"color": colour, "linewidth": 2.4, "alpha": 0.6, "zorder": 2, "label": name}
 
 
 def _grey_first(found: "Comparison", look: Mapping[str, str]) -> list[Any]:

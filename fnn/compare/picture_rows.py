@@ -92,7 +92,7 @@ def ranks(found: "Comparison") -> "Figure":
         _name_rows(panel, ranked.names)
         panel.set_xlim(0.8, k + step * (2 + len(ranked.groups)))
         every = next(step for step in (1, 2, 5, 10, 20, 50) if k <= 12 * step)
-        panel.set_xticks([1, *range(every * (1 + (every <= 2)), k + 1, every)])
+        panel.set_xticks([1, *range(every + (every <= 2), k + 1, every)])
         panel.spines["bottom"].set_bounds(1, k)
         if ranked.groups:
             panel.annotate("not told apart", (k + 2 * step, -0.5), fontsize=7.5, color=SOFT,

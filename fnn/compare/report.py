@@ -11,6 +11,7 @@ from fnn.compare.table import Table, as_table, notes
 from fnn.compare.words import (
     SOURCES,
     answer,
+    count,
     diverged_share,
     limits,
     percent_or_number,
@@ -44,7 +45,7 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size
 th, td { padding: .22rem .65rem; text-align: right; white-space: nowrap }
 th { vertical-align: bottom; border-bottom: 1px solid var(--ink); font-weight: 600 }
 tbody tr + tr td { border-top: 1px solid var(--line) }
-th:first-child, td:first-child, .words td, .words th, td.by, th.by { text-align: left }
+th:first-child, td:first-child, .words td, .words th, .left { text-align: left }
 .words td:last-child { white-space: normal }
 tr.peer td { color: var(--soft); border-top-color: transparent }
 li { margin: .35rem 0 } code { font-size: .9em; overflow-wrap: anywhere }
@@ -62,15 +63,16 @@ _CAPTIONS = {
     " the bar its 95 % interval; filled ours, open optax's. Right: the same less the best, paired"
     " by seed, where a bar that crosses 0 tells no difference. Far worse ones are named at the"
     " left edge.",
-    "curves": "Means over the seeds. The best few are in colours, the others grey; thin dashes upon"
-    " a line are optax's version of it. Accuracies are spaced by the errors that are left.",
+    "curves": "Means over the seeds. The best few are in colours, the others grey; dashes upon a"
+    " line are optax's version of it. Accuracies are spaced by the errors that are left.",
     "ranks": "Mean ranks. Bars at the right join groups that the critical difference does not tell"
     " apart; the shade is what is not told apart from the first.",
     "target": "Ticks are seeds, the bar spans their quartiles around the median; at the right how"
     " many of them reached the target. An arrow: the upper quartile lies beyond the race.",
     "rates": "Dots are means of the tuning runs that did not diverge, bars reach from the least to"
-    " the largest; red from above is the share that diverged, the ring the rate that was chosen."
-    " The dotted line is the best of all; losses above the panel are cut.",
+    " the largest; red from above is the share that diverged. The ring is the setting that was"
+    " chosen, off the line where its other knobs differ. The dotted line is the best of"
+    " all; losses above the panel are cut.",
     "budget": "What tuning would have found with less: settings drawn from those tried; one that"
     " diverged counts as the worst at which any ended. A curve flat from the left needs no tuning.",
     "cost": "Left: the whole training step, forward and backward passes in it. Right: what the"
@@ -90,17 +92,9 @@ def as_html(found: "Comparison", figures: Mapping[str, "Figure"]) -> str:
         else '<p class="warn">Interrupted: what had finished by then is here.</p>'
     )
     table, no_peers = as_table(found), "<p>No optimizer raced with a peer of its name.</p>"
-    results = [
-        "optimizer",
-        "by",
-        "learning rate",
-        "knobs",
-        f"test {plan['score']}",
-        "behind",
-        "rank",
-    ]
-    results += [head for head in table.heads if head.startswith("steps to")] + ["reached"]
-    costs = ["optimizer", "by", "seconds", "µs a step", "compile s", "state"]
+    results = ["optimizer", "by", "learning rate", "knobs", f"test {plan['score']}", "behind"]
+    costs = ["optimizer", "by", *(head for head in table.heads if head.startswith("steps to"))]
+    costs += ["reached", "seconds", "µs a step", "compile s", "state"]
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -112,7 +106,7 @@ examples &middot; <code>{escape(str(plan["net"]))}</code></p>
 <h2>Question</h2>{_text(question(found))}
 <p class="found">{escape(" ".join(answer(found)))}</p>
 <h2>Setting</h2>{_pairs(_setting(found))}
-<h2>Results</h2>{plates("scores")}{_grid(table, results)}
+<h2>Results</h2>{plates("scores")}{_grid(table, [*results, "rank"])}
 <h2>Curves</h2>{plates("curves")}
 <h2>Ranks</h2>{_text(rank_words(found))}{plates("ranks")}
 <h2>Time to target</h2>{plates("target")}
@@ -155,7 +149,7 @@ class _Plates:
 
 def _setting(found: "Comparison") -> dict[str, Any]:
     plan, accuracy = found.settings, found.settings["score"] == "accuracy"
-    sizes = plan["examples"]
+    sizes, knobs = plan["examples"], plan.get("trials", 0)
     factors = ", then " + ", ".join(f"{f:.2g}" for f in plan["refine"]) if plan["refine"] else ""
     return {
         "data": f"{plan['data']}: {sizes['train']} examples to train, {sizes['val']} to validate,"
@@ -165,7 +159,9 @@ def _setting(found: "Comparison") -> dict[str, Any]:
         f" {plan['epochs']:.3g} passes",
         "tuning": f"{plan['tune_seeds']} run(s) of {plan['tune_steps']} steps for each learning"
         f" rate: {', '.join(f'{rate:g}' for rate in plan['rates'])}"
-        + (f"{factors} times the best" if factors else ""),
+        + (f"{factors} times the best" if factors else "")
+        + (f", then {count(knobs, 'setting')} of knobs" if knobs else ""),
+        "cut to the time": "; ".join(plan.get("cut", ())),
         "score": plan["score"],
         "target": f"validation {plan['score']} of {percent_or_number(found.target, accuracy)}",
     }
@@ -199,19 +195,20 @@ def _peers(found: "Comparison") -> list[Sequence[str]]:
 def _grid(table: Table, heads: Sequence[str]) -> str:
     """Some columns of the results, those of peers pale beneath ours."""
     places = [table.heads.index(head) for head in heads if head in table.heads]
-    named = "".join(_cell("th", table.heads[place]) for place in places)
+
+    def cells(kind, line):
+        sides = [' class="left"' * (table.heads[place] in ("by", "knobs")) for place in places]
+        words = [escape(line[place]) for place in places]
+        return "".join(f"<{kind}{s}>{w}</{kind}>" for s, w in zip(sides, words, strict=True))
+
     lines = []
     for line in table.lines:
         kind = ' class="peer"' if line[1] == "optax" else ""
-        lines.append(f"<tr{kind}>{''.join(_cell('td', line[place]) for place in places)}</tr>")
-    return f'<div class="wide"><table><thead><tr>{named}</tr></thead><tbody>{"".join(lines)}' + (
-        "</tbody></table></div>"
+        lines.append(f"<tr{kind}>{cells('td', line)}</tr>")
+    return (
+        f'<div class="wide"><table><thead><tr>{cells("th", table.heads)}</tr></thead>'
+        f"<tbody>{''.join(lines)}</tbody></table></div>"
     )
-
-
-def _cell(kind: str, text: str) -> str:
-    side = ' class="by"' if text in ("by", "fnn", "optax", "yours") else ""
-    return f"<{kind}{side}>{escape(text)}</{kind}>"
 
 
 def _words(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:

@@ -94,7 +94,7 @@ def _state(row: "Row") -> str:
     if math.isnan(row.state_bytes):
         return "-"
     times = row.state_bytes / row.param_bytes  # NaN if the parameters' size is not known
-    return in_bytes(row.state_bytes) + ("" if math.isnan(times) else f" ({times:.2g} x)")
+    return in_bytes(row.state_bytes) + ("" if math.isnan(times) else f" ({times:.1f} x)")
 
 
 def _score(value: float, accuracy: bool) -> str:
