@@ -1,5 +1,6 @@
 """Training: one step, a whole run as one program, many runs at once, and `fit` for daily work."""
 
+from fnn.train import workers as workers
 from fnn.train.compiler import compiled as compiled
 from fnn.train.evaluate import evaluate as evaluate
 from fnn.train.evaluate import outputs as outputs
