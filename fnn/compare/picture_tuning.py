@@ -46,11 +46,12 @@ def rates(found: "Comparison") -> "Figure":
     with styled():
         size = (1.83 * columns if len(some) > 2 else 4.0 * columns, 0.7 + 1.4 * lines)
         figure, axes = blank(lines, columns, size, sharex=True, sharey=True)
+        _place(figure, axes)
         for panel, log, curve in zip(axes.flat, some, curves, strict=False):
             _rate_panel(panel, curve, min(ends, default=math.nan))
             panel.plot(log.rate, chosen_loss(log), "o", markersize=6.5, markerfacecolor="none",
                        color=INK, markeredgewidth=1)  # fmt: skip
-            panel.set_title(plain(shortened(log.contestant.name)), fontsize=8.5)
+            panel.set_title(plain(shortened(log.contestant.name, 20)), fontsize=8.5)
         for panel in axes.flat[len(some) :]:
             panel.set_axis_off()
         first = axes[0, 0]
@@ -61,9 +62,24 @@ def rates(found: "Comparison") -> "Figure":
                 panel.tick_params(labelbottom=place + columns >= len(some), labelsize=7.5)
         else:
             say_if_empty(first)
-        figure.supxlabel("learning rate", fontsize=9)
-        figure.supylabel(f"validation loss after {found.settings['tune_steps']} steps", fontsize=9)
+        steps = found.settings["tune_steps"]
+        figure.supxlabel("learning rate", fontsize=9, y=0.08 / size[1], va="bottom")
+        figure.supylabel(f"validation loss after {steps} steps", fontsize=9, x=0.08 / size[0],
+                         ha="left")  # fmt: skip
     return figure
+
+
+def _place(figure: "Figure", axes: np.ndarray) -> None:
+    """Panels at even distances; with fifty of them matplotlib takes seconds to find these."""
+    figure.set_layout_engine("none")
+    lines, columns = axes.shape
+    width, height = figure.get_size_inches()
+    left, right, bottom, top, gap = 0.75, 0.1, 0.62, 0.25, 0.42  # inches
+    wide, high = (width - left - right) / columns, (height - bottom - top + gap) / lines
+    for (line, column), panel in np.ndenumerate(axes):
+        x, y = left + column * wide, bottom + (lines - 1 - line) * high
+        size = (wide - 0.15 * (column < columns - 1)) / width, (high - gap) / height
+        panel.set_position((x / width, y / height, *size))
 
 
 def _rate_panel(panel: "Axes", curve: Sequence[RatePoint], best: float) -> None:
@@ -81,18 +97,18 @@ def _rate_panel(panel: "Axes", curve: Sequence[RatePoint], best: float) -> None:
 
 def _rate_axes(panel: "Axes", tried: Sequence[float], ends: Sequence[float], most: float) -> None:
     """Logarithmic axes for all panels; losses above `most` are cut."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     panel.set_xscale("log")
     panel.xaxis.set_major_locator(LogLocator(subs=(1,), numticks=5))
-    panel.xaxis.set_minor_formatter(NullFormatter())
+    panel.xaxis.set_minor_locator(NullLocator())
     low, high = min(tried), max(tried)
     panel.set_xlim(low / 1.6, high * 1.6)
     if min(ends) > 0:
         panel.set_yscale("log")
         panel.yaxis.set_major_locator(LogLocator(subs=(1, 3)))
         panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        panel.yaxis.set_minor_formatter(NullFormatter())
+        panel.yaxis.set_minor_locator(NullLocator())
         panel.set_ylim(min(ends) / 1.4, max(2 * min(ends), most if most > 0 else max(ends)))
 
 

@@ -91,7 +91,7 @@ def as_html(found: "Comparison", figures: Mapping[str, "Figure"]) -> str:
         if found.complete
         else '<p class="warn">Interrupted: what had finished by then is here.</p>'
     )
-    table, no_peers = as_table(found), "<p>No optimizer raced with a peer of its name.</p>"
+    table, paired = as_table(found), _words(_PEERS, _peers(found))
     results = ["optimizer", "by", "learning rate", "knobs", f"test {plan['score']}", "behind"]
     costs = ["optimizer", "by", *(head for head in table.heads if head.startswith("steps to"))]
     costs += ["reached", "seconds", "µs a step", "compile s", "state"]
@@ -113,7 +113,7 @@ examples &middot; <code>{escape(str(plan["net"]))}</code></p>
 <h2>Sensitivity to the learning rate</h2>{plates("rates")}
 <h2>Budget for tuning</h2>{plates("budget")}
 <h2>Cost</h2>{plates("cost")}{_grid(table, costs)}
-<h2>Ours and optax&rsquo;s</h2>{_text(_PAIRED)}{_words(_PEERS, _peers(found)) or no_peers}
+<h2>Ours and optax&rsquo;s</h2>{_text(_PAIRED) + paired if paired else _text(_NO_PEERS)}
 <h2>Failures</h2>{_text(diverged_share(found))}
 {_words(("optimizer", "stage", "what happened"), failures(found.logs, plan["seeds"]))}
 <h2>How it was measured</h2>{_list(notes(found))}
@@ -170,6 +170,7 @@ def _setting(found: "Comparison") -> dict[str, Any]:
 _PEERS = ("optimizer", "ours less optax's", "p", "path apart", "verdict")
 
 
+_NO_PEERS = "No optimizer raced with a peer of its name."
 _PAIRED = (
     "Differences in test score (in points of a hundred where it is an accuracy) on the same seeds,"
     " with the 95 % interval of their mean; p is the share of all ways to swap the two on some"
