@@ -149,4 +149,11 @@ def optax_peers() -> dict[str, Make]:
         "amsgrad": optax.amsgrad,
         "adamax": optax.adamax,
         "lion": optax.lion,
+        "rprop": optax.rprop,
+        "sign_sgd": optax.sign_sgd,
+        "signum": lambda rate, decay=0.9: optax.signum(rate, decay),
+        "fromage": optax.fromage,
+        "sm3": lambda rate, b1=0.9: optax.sm3(rate, b1),
+        "adafactor": optax.adafactor,
+        "muon": lambda rate, decay=0.95: optax.contrib.muon(rate, beta=decay),
     }

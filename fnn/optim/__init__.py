@@ -13,7 +13,10 @@
 from fnn.optim import curvature as curvature
 from fnn.optim import schedules as schedules
 from fnn.optim.adadelta import adadelta as adadelta
+from fnn.optim.adafactor import adafactor as adafactor
+from fnn.optim.adafactor import relative_step as relative_step
 from fnn.optim.adagrad import adagrad as adagrad
+from fnn.optim.adahessian import adahessian as adahessian
 from fnn.optim.adam import adam as adam
 from fnn.optim.adam import adamax as adamax
 from fnn.optim.adam import adamw as adamw
@@ -23,8 +26,11 @@ from fnn.optim.averages import eval_params as eval_params
 from fnn.optim.base import Optimizer as Optimizer
 from fnn.optim.base import apply_updates as apply_updates
 from fnn.optim.chain import chain as chain
+from fnn.optim.fromage import fromage as fromage
 from fnn.optim.gradient_descent import gradient_descent as gradient_descent
 from fnn.optim.gradient_descent import sgd as sgd
+from fnn.optim.heavy_ball import heavy_ball as heavy_ball
+from fnn.optim.heavy_ball import nag as nag
 from fnn.optim.hypers import hyperparameters as hyperparameters
 from fnn.optim.hypers import with_hypers as with_hypers
 from fnn.optim.links import add_decayed_weights as add_decayed_weights
@@ -59,6 +65,7 @@ from fnn.optim.momentum import momentum as momentum
 from fnn.optim.momentum import nesterov as nesterov
 from fnn.optim.momentum import nesterov_trace as nesterov_trace
 from fnn.optim.momentum import trace as trace
+from fnn.optim.muon import muon as muon
 from fnn.optim.names import find as find
 from fnn.optim.partition import freeze as freeze
 from fnn.optim.partition import masked as masked
@@ -68,3 +75,10 @@ from fnn.optim.private import privacy_spent as privacy_spent
 from fnn.optim.private import private as private
 from fnn.optim.rmsprop import centered_rmsprop as centered_rmsprop
 from fnn.optim.rmsprop import rmsprop as rmsprop
+from fnn.optim.rprop import rprop as rprop
+from fnn.optim.shampoo import shampoo as shampoo
+from fnn.optim.sign_sgd import sign_sgd as sign_sgd
+from fnn.optim.sign_sgd import signum as signum
+from fnn.optim.sm3 import sm3 as sm3
+from fnn.optim.soap import soap as soap
+from fnn.optim.sophia import sophia as sophia

@@ -33,7 +33,7 @@ def each_block(
       hypers: what `Hypers.at` returned.
       grads: the gradients.
       blocks: a tree like the gradients with a record in place of each leaf.
-      kinds: the NamedTuples that are such records.
+      kinds: the NamedTuples that are such records; each has a property `shape`, its leaf's.
       params: the parameters, for rules that need them.
       count: steps done before this one.
 
@@ -46,8 +46,8 @@ def each_block(
     owner = getattr(hypers, "owner", "update")
     records, kept = jax.tree.flatten(blocks, is_leaf=lambda node: isinstance(node, kinds))
     leaves, structure = jax.tree.flatten(grads)
-    if structure != kept:
-        check_alike(owner, grads, kept.unflatten([jnp.zeros(())] * len(records)), "state")
+    shapes = [jax.ShapeDtypeStruct(record.shape, jnp.float32) for record in records]
+    check_alike(owner, grads, kept.unflatten(shapes), "state")
     if params is not None:
         check_alike(owner, grads, params, "params")
     known: dict[Any, Knobs] = {}

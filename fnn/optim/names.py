@@ -4,14 +4,25 @@ import difflib
 from collections.abc import Callable, Mapping
 
 from fnn.optim.adadelta import adadelta
+from fnn.optim.adafactor import adafactor
 from fnn.optim.adagrad import adagrad
+from fnn.optim.adahessian import adahessian
 from fnn.optim.adam import adam, adamax, adamw, nadam
 from fnn.optim.amsgrad import amsgrad
 from fnn.optim.base import Optimizer
+from fnn.optim.fromage import fromage
 from fnn.optim.gradient_descent import gradient_descent, sgd
+from fnn.optim.heavy_ball import heavy_ball, nag
 from fnn.optim.lion import lion
 from fnn.optim.momentum import momentum, nesterov
+from fnn.optim.muon import muon
 from fnn.optim.rmsprop import centered_rmsprop, rmsprop
+from fnn.optim.rprop import rprop
+from fnn.optim.shampoo import shampoo
+from fnn.optim.sign_sgd import sign_sgd, signum
+from fnn.optim.sm3 import sm3
+from fnn.optim.soap import soap
+from fnn.optim.sophia import sophia
 
 NAMES: Mapping[str, Callable[..., Optimizer]] = {
     "gradient_descent": gradient_descent,
@@ -28,6 +39,19 @@ NAMES: Mapping[str, Callable[..., Optimizer]] = {
     "amsgrad": amsgrad,
     "adamax": adamax,
     "lion": lion,
+    "heavy_ball": heavy_ball,
+    "nag": nag,
+    "rprop": rprop,
+    "sign_sgd": sign_sgd,
+    "signum": signum,
+    "fromage": fromage,
+    "sm3": sm3,
+    "adafactor": adafactor,
+    "muon": muon,
+    "shampoo": shampoo,
+    "soap": soap,
+    "sophia": sophia,
+    "adahessian": adahessian,
 }
 
 
@@ -39,11 +63,9 @@ def find(name: str) -> Callable[..., Optimizer]:
 
     >>> find("sgd") is sgd
     True
-    >>> find("adamm")
+    >>> find("adamm")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    ValueError: optimizer: no 'adamm'; did you mean 'adam'? There are gradient_descent, sgd, \
-momentum, nesterov, adagrad, adadelta, rmsprop, centered_rmsprop, adam, adamw, nadam, amsgrad, \
-adamax, lion
+    ValueError: optimizer: no 'adamm'; did you mean 'adam'? There are gradient_descent, sgd, ...
     """
     if name in NAMES:
         return NAMES[name]
