@@ -34,6 +34,7 @@ def test_help_explains_the_columns_and_gives_examples(capsys):
         cli.main(["compare", "--help"])
     assert ended.value.code == 0
     said = capsys.readouterr().out
+    assert "goes on where it stopped" in said
     for word in ("learning rate", "95 % t-interval", "examples:", "fnn compare --quick", "Ctrl-C"):
         assert word in said
 
@@ -52,6 +53,7 @@ def test_help_and_version_do_not_wait_for_jax():
         (["--optimizers", "adamm"], "fnn compare: optimizer: no 'adamm'; did you mean 'adam'?"),
         (["--data", "nist"], "unknown data set 'nist'; did you mean 'mnist'?"),
         (["--data", "iris", "--batch-size", "999"], "--batch-size 999 is more than the 84"),
+        (["--data", "iris", "--net", "cnn"], "the cnn needs images of (height, width, channels)"),
     ],
 )
 def test_a_mistake_is_told_in_a_line_with_exit_code_2(arguments, message, tmp_path):
@@ -89,6 +91,11 @@ def test_the_command_prints_a_table_and_writes_its_files(tmp_path):
     assert written >= {"report.html", "curves.png", "scores.png", "results.json", "results.csv"}
     rows = list(csv.DictReader((out / "results.csv").read_text().splitlines()))
     assert [row["seeds"] for row in rows] == ["2", "2"]
+    other = run(*RACE, "--seeds", "3", "--epochs", "3", "--quiet", cwd=tmp_path)
+    assert other.returncode == 2
+    assert "holds a comparison with other settings (seeds: 2 there, 3 now;" in other.stderr
+    assert "start over with --fresh" in other.stderr
+    assert "Traceback" not in other.stderr
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")

@@ -136,7 +136,11 @@ class Program:
         dealt = _enter(arena, contestant, [Lane(1e-3, 0, contestant.defaults)])
         traced = make_stretch(arena.net, arena.task, contestant.make, arena.devices)
         self._lowered = traced.lower(dealt, (_count(arena, 0), arena.data))
-        self.fingerprint = _fingerprint(arena.fingerprint, self._lowered.as_text())
+        # the rate that `make` was given may stand in the first state alone
+        first = jax.jit(first_state, static_argnums=0).lower(
+            contestant.make, *jax.tree.map(lambda a: a[0], (dealt[0], arena.starts))
+        )
+        self.fingerprint = _fingerprint(arena.fingerprint, self._lowered.as_text(), first.as_text())
         self.state_bytes = size_of(dealt[1].opt_state) // arena.lanes
         self.seconds = time.perf_counter() - begun
         self._compiled: Any = None

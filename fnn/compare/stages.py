@@ -56,9 +56,16 @@ def _guarded(log: Log, stage: str, work: Callable[[], Any]) -> Any:
     try:
         return work()
     except Exception as error:
-        told = " ".join(str(error).split()) or "no message"
-        log.failures.append((stage, f"{type(error).__name__}: {told[:300]}"))
+        log.failures.append((stage, _reason(error)))
         return None
+
+
+def _reason(error: Exception) -> str:
+    """An error in a line; of one that tells where a callback failed, what that raised."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or ["no message"]
+    if any("Traceback (most recent call last)" in line for line in lines):
+        return lines[-1][:300]
+    return f"{type(error).__name__}: {' '.join(lines)[:300]}"
 
 
 def _piece(job: Job, log: Log, stage: str, key: str, work: Callable[[], Any]) -> Any:
