@@ -53,7 +53,8 @@ dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1.2rem; 
 dt { color: var(--soft) } dd { margin: 0; overflow-wrap: anywhere }
 @media print { figure svg { min-width: 0 !important }
   :root { color-scheme: light; --ink: #000; --paper: #fff; --line: #ddd;
-  --soft: #555; --rest: #bbb; --bad: #a11 } body { max-width: none; padding: 0; font-size: 10pt }
+  --soft: #555; --rest: #bbb; --bad: #a11 } body { max-width: none; padding: 0; font-size: 1rem }
+  html { font-size: 9.5pt }
   figure, tr { break-inside: avoid } h2 { break-after: avoid } .wide { overflow: visible }
   table { font-size: 7.5pt } th, td { padding: .12rem .35rem } }
 """
