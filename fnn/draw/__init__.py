@@ -1,0 +1,18 @@
+"""Pictures: training runs, images, and paths over surfaces.
+
+A picture is a matplotlib `Figure`; pyplot and its state are left alone. `png(figure)` gives its
+bytes, `figure.savefig(path)` a file of any kind. Matplotlib is imported inside functions only.
+"""
+
+from fnn.draw.base import COLOURS as COLOURS
+from fnn.draw.base import MARKERS as MARKERS
+from fnn.draw.base import blank as blank
+from fnn.draw.base import crowd_at_one as crowd_at_one
+from fnn.draw.base import finish as finish
+from fnn.draw.base import need_matplotlib as need_matplotlib
+from fnn.draw.base import percent as percent
+from fnn.draw.base import plain as plain
+from fnn.draw.base import png as png
+from fnn.draw.base import styled as styled
+from fnn.draw.grids import images as images
+from fnn.draw.history import curves as curves
