@@ -12,6 +12,8 @@
 
 from fnn.optim import curvature as curvature
 from fnn.optim import schedules as schedules
+from fnn.optim.accumulate import accumulate as accumulate
+from fnn.optim.accumulate import skip_if_not_finite as skip_if_not_finite
 from fnn.optim.adadelta import adadelta as adadelta
 from fnn.optim.adafactor import adafactor as adafactor
 from fnn.optim.adafactor import relative_step as relative_step
@@ -22,10 +24,17 @@ from fnn.optim.adam import adamax as adamax
 from fnn.optim.adam import adamw as adamw
 from fnn.optim.adam import nadam as nadam
 from fnn.optim.amsgrad import amsgrad as amsgrad
+from fnn.optim.asgd import asgd as asgd
+from fnn.optim.averaged import ema as ema
+from fnn.optim.averaged import swa as swa
 from fnn.optim.averages import eval_params as eval_params
 from fnn.optim.base import Optimizer as Optimizer
 from fnn.optim.base import apply_updates as apply_updates
 from fnn.optim.chain import chain as chain
+from fnn.optim.dadapt import dadapt_adam as dadapt_adam
+from fnn.optim.dadapt import dadapt_sgd as dadapt_sgd
+from fnn.optim.dog import dog as dog
+from fnn.optim.dog import l_dog as l_dog
 from fnn.optim.fromage import fromage as fromage
 from fnn.optim.gradient_descent import gradient_descent as gradient_descent
 from fnn.optim.gradient_descent import sgd as sgd
@@ -42,6 +51,7 @@ from fnn.optim.links import identity as identity
 from fnn.optim.links import scale as scale
 from fnn.optim.links import scale_by_schedule as scale_by_schedule
 from fnn.optim.lion import lion as lion
+from fnn.optim.lookahead import lookahead as lookahead
 from fnn.optim.minimizers import Composite as Composite
 from fnn.optim.minimizers import Minimum as Minimum
 from fnn.optim.minimizers import backtracking as backtracking
@@ -71,14 +81,22 @@ from fnn.optim.partition import freeze as freeze
 from fnn.optim.partition import masked as masked
 from fnn.optim.partition import partition as partition
 from fnn.optim.plateau import reduce_on_plateau as reduce_on_plateau
+from fnn.optim.polyak import polyak_step as polyak_step
 from fnn.optim.private import privacy_spent as privacy_spent
 from fnn.optim.private import private as private
+from fnn.optim.prodigy import prodigy as prodigy
 from fnn.optim.rmsprop import centered_rmsprop as centered_rmsprop
 from fnn.optim.rmsprop import rmsprop as rmsprop
 from fnn.optim.rprop import rprop as rprop
+from fnn.optim.sam import asam as asam
+from fnn.optim.sam import sam as sam
+from fnn.optim.schedule_free import schedule_free_adamw as schedule_free_adamw
+from fnn.optim.schedule_free import schedule_free_sgd as schedule_free_sgd
 from fnn.optim.shampoo import shampoo as shampoo
 from fnn.optim.sign_sgd import sign_sgd as sign_sgd
 from fnn.optim.sign_sgd import signum as signum
 from fnn.optim.sm3 import sm3 as sm3
 from fnn.optim.soap import soap as soap
 from fnn.optim.sophia import sophia as sophia
+from fnn.optim.units import adaptive_clip as adaptive_clip
+from fnn.optim.units import centralize as centralize

@@ -49,8 +49,16 @@ RANGES: dict[str, Range] = {
     "max_rms": _SIZE,
     "eta_plus": Range(1.0, float("inf")),
     "eta_minus": _DECAY,
+    "d0": _SIZE,
+    "initial_distance": _SIZE,
+    "weight_power": _SIZE,
+    "power": _SIZE,
+    "c": _SIZE,
+    "rho": _SIZE,
+    "max_ratio": _SIZE,
     "b1": _DECAY,
     "b2": _DECAY,
+    "b3": _DECAY,
     "decay": _DECAY,
 }
 

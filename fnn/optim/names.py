@@ -9,15 +9,21 @@ from fnn.optim.adagrad import adagrad
 from fnn.optim.adahessian import adahessian
 from fnn.optim.adam import adam, adamax, adamw, nadam
 from fnn.optim.amsgrad import amsgrad
+from fnn.optim.asgd import asgd
 from fnn.optim.base import Optimizer
+from fnn.optim.dadapt import dadapt_adam, dadapt_sgd
+from fnn.optim.dog import dog, l_dog
 from fnn.optim.fromage import fromage
 from fnn.optim.gradient_descent import gradient_descent, sgd
 from fnn.optim.heavy_ball import heavy_ball, nag
 from fnn.optim.lion import lion
 from fnn.optim.momentum import momentum, nesterov
 from fnn.optim.muon import muon
+from fnn.optim.polyak import polyak_step
+from fnn.optim.prodigy import prodigy
 from fnn.optim.rmsprop import centered_rmsprop, rmsprop
 from fnn.optim.rprop import rprop
+from fnn.optim.schedule_free import schedule_free_adamw, schedule_free_sgd
 from fnn.optim.shampoo import shampoo
 from fnn.optim.sign_sgd import sign_sgd, signum
 from fnn.optim.sm3 import sm3
@@ -52,6 +58,15 @@ NAMES: Mapping[str, Callable[..., Optimizer]] = {
     "soap": soap,
     "sophia": sophia,
     "adahessian": adahessian,
+    "schedule_free_sgd": schedule_free_sgd,
+    "schedule_free_adamw": schedule_free_adamw,
+    "prodigy": prodigy,
+    "dadapt_sgd": dadapt_sgd,
+    "dadapt_adam": dadapt_adam,
+    "dog": dog,
+    "l_dog": l_dog,
+    "polyak_step": polyak_step,
+    "asgd": asgd,
 }
 
 

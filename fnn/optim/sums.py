@@ -1,0 +1,75 @@
+"""What optimizers of whole trees and wrappers share: sums over all leaves, copies, and checks."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from fnn.optim.base import check_params, extras_of
+from fnn.optim.hypers import Values
+from fnn.trees import wide
+
+
+def inner(a: Any, b: Any) -> jax.Array:
+    """The inner product of two trees, summed in float32 or wider.
+
+    >>> print(inner({"w": jnp.array([1.0, 2.0])}, {"w": jnp.array([3.0, 4.0])}))
+    11.0
+    """
+
+    def one(x, y):
+        dtype = wide(jnp.result_type(x, y))
+        return jnp.sum(x.astype(dtype) * y.astype(dtype))
+
+    return sum(jax.tree.leaves(jax.tree.map(one, a, b)), start=jnp.zeros(()))
+
+
+def size_1(tree: Any) -> jax.Array:
+    """The sum of the absolute values of all numbers of a tree.
+
+    >>> print(size_1({"w": jnp.array([1.0, -2.0])}))
+    3.0
+    """
+    return sum((jnp.sum(jnp.abs(leaf)) for leaf in jax.tree.leaves(tree)), start=jnp.zeros(()))
+
+
+def ratio(a: jax.Array, b: jax.Array) -> jax.Array:
+    """a / b, and 0 where b is not above 0.
+
+    >>> print(ratio(jnp.array(1.0), jnp.array(0.0)))
+    0.0
+    """
+    return jnp.where(b > 0, a / jnp.where(b > 0, b, 1), 0)
+
+
+def copied(params: Any) -> Any:
+    """A copy in float32 or wider: the state may be donated beside the parameters.
+
+    Raises:
+      TypeError: if a parameter is not floating point; the message has its path.
+    """
+    check_params(params)
+    return jax.tree.map(lambda p: jnp.array(p, wide(jnp.result_type(p))), params)
+
+
+def joined(now: Values, **more: jax.Array) -> Values:
+    """The hyperparameters of this step and more numbers that its rule needs."""
+    both = Values(now.owner)
+    both.update(now, **more)
+    return both
+
+
+def inner_extras(owner: str, inner: Any) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+    """What picks, of the extra arguments of `update`, those that the wrapped optimizer takes.
+
+    Raises:
+      TypeError: if `inner` is no optimizer.
+    """
+    if not (hasattr(inner, "init") and hasattr(inner, "update")):
+        name = getattr(inner, "__name__", type(inner).__name__)
+        call = f"; call it first: {name}(...)" if callable(inner) else ""
+        raise TypeError(
+            f"{owner}: inner must be an optimizer with init and update, got {name}{call}"
+        )
+    return extras_of(inner.update)
