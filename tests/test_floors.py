@@ -14,7 +14,17 @@ ROOT = pathlib.Path(__file__).parents[1] / "fnn"
 
 FLOORS = [
     ["core", "checks", "trees", "initializers", "show", "random"],
-    ["activations", "functional", "losses", "metrics", "optim", "data", "checkpoint", "stop"],
+    [
+        "activations",
+        "functional",
+        "losses",
+        "metrics",
+        "optim",
+        "data",
+        "checkpoint",
+        "stop",
+        "surfaces",
+    ],
     ["datasets"],
     ["layers", "combine", "compose"],
     ["models", "train", "inspect"],
