@@ -90,6 +90,23 @@ TABLE = {
         lambda lr: optax.lion(lr, weight_decay=0.5, mask=lambda p: jax.tree.map(_matrix, p)),
         1e-3,
     ),
+    "sign_sgd": (optim.sign_sgd, optax.sign_sgd, 1e-4),
+    "signum": (optim.signum, optax.signum, 1e-4),
+    "fromage": (optim.fromage, optax.fromage, 1e-3),
+    "sm3": (optim.sm3, optax.sm3, 1e-2),
+    "sm3(b1, eps)": (
+        lambda lr: optim.sm3(lr, b1=0.5, eps=1e-3),
+        lambda lr: optax.chain(optax.scale_by_sm3(0.5, eps=1e-3), optax.scale(-lr)),
+        1e-2,
+    ),
+    "adafactor": (optim.adafactor, lambda lr: _adafactor(lr, 128), 1e-3),
+    "adafactor(factored, its knobs)": (
+        lambda lr: optim.adafactor(
+            lr, power=0.6, max_rms=0.5, eps=1e-4, scaling="absolute", factor_from=1
+        ),
+        lambda lr: _adafactor(lr, 1, power=0.6, max_rms=0.5, eps=1e-4, relative=False),
+        1e-3,
+    ),
     "clip": (
         lambda lr: chain(optim.clip(0.1), optim.momentum(lr)),
         lambda lr: optax.chain(optax.clip(0.1), optax.sgd(lr, momentum=0.9)),
@@ -115,6 +132,22 @@ TABLE = {
 
 def _matrix(leaf):
     return leaf.ndim > 1
+
+
+def _adafactor(lr, factor_from, *, power=0.8, max_rms=1.0, eps=1e-30, relative=True):
+    """optax.adafactor link by link, but for its decay, which optax rounds to float32."""
+    return optax.chain(
+        optax.scale_by_factored_rms(
+            decay_rate=power,
+            min_dim_size_to_factor=factor_from,
+            epsilon=eps,
+            decay_rate_fn=lambda i, power: 1.0 - (i + 1.0) ** (-power),
+        ),
+        optax.clip_by_block_rms(max_rms),
+        optax.scale_by_learning_rate(lr, flip_sign=False),
+        optax.scale_by_param_block_rms() if relative else optax.identity(),
+        optax.scale(-1),
+    )
 
 
 def rosenbrock(x):
@@ -299,6 +332,7 @@ TORCH = {
     "adamw": (optim.adamw(0.1, weight_decay=0.01), 0.871436638354242),
     "adamax": (optim.adamax(0.1), 0.8936129311698802),
     "amsgrad": (optim.amsgrad(0.1, debias="after"), 0.8761300556535186),
+    "rprop": (optim.rprop(0.1), 0.7180000000000001),
 }
 
 

@@ -149,7 +149,6 @@ def optax_peers() -> dict[str, Make]:
         "amsgrad": optax.amsgrad,
         "adamax": optax.adamax,
         "lion": optax.lion,
-        "rprop": optax.rprop,
         "sign_sgd": optax.sign_sgd,
         "signum": lambda rate, decay=0.9: optax.signum(rate, decay),
         "fromage": optax.fromage,

@@ -89,7 +89,7 @@ def adahessian(
         averages = zeros(params), zeros(params)
         return AdahessianState(jnp.zeros((), jnp.int32), kept, *averages, **hypers.init())
 
-    def update(grads, state, params=None, *, value_fn=None):
+    def update(grads, state, params=None, *, value_fn: Any = None):
         need_params("adahessian", params, "it measures the curvature at")
         need_value_fn("adahessian", value_fn)
         check_alike("adahessian", grads, state.mu, "state")

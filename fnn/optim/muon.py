@@ -107,7 +107,7 @@ def muon(
     steps: int = 5,
     coefficients: tuple[float, float, float] = COEFFICIENTS,
 ) -> Optimizer:
-    r"""Step matrices along their momentum with all its singular values near 1; the rest by Adam.
+    r"""Step matrices along their momentum with all its singular values near 1; the rest by Nadam.
 
     .. math::
         M_t &= \beta M_{t-1} + (1 - \beta) G_t \\
@@ -137,8 +137,9 @@ def muon(
 
     Where implementations disagree: the post's momentum is a sum, which Newton-Schulz's division
     makes the same as an average; the correction of the bias in the look ahead is optax's. The post
-    leaves the first and last layer to Adam, and flattens kernels of convolutions to matrices; here,
-    as in optax, each leaf with two axes is a matrix and no other.
+    gives what is no matrix, and the first and last layer, to Adam, and flattens kernels of
+    convolutions to matrices; here, as in optax, each leaf with two axes is a matrix, and all others
+    take the step of `nadam`.
 
     Source: Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/; the size "rms" from
       Liu et al. 2025, section 2.2, https://arxiv.org/abs/2502.16982
@@ -182,7 +183,8 @@ def muon(
         mu = h.b1 * mu + (1 - h.b1) * g
         nu = h.b2 * nu + (1 - h.b2) * g**2
         root = jnp.sqrt(nu * h.debias("b2"))
-        return -h.learning_rate * (mu * h.debias("b1") / (root + h.eps)), Other(mu, nu)
+        ahead = h.b1 * (mu * h.debias("b1", ahead=1)) + (1 - h.b1) * (g * h.debias("b1"))
+        return -h.learning_rate * (ahead / (root + h.eps)), Other(mu, nu)
 
     def update(grads, state, params=None):
         def rule(h, g, old, p):

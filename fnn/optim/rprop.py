@@ -58,13 +58,14 @@ def rprop(
       max_step: the largest.
 
     Where implementations disagree: on what follows a turned sign. This is iRprop- of Igel & Hüsken,
-    as in optax and PyTorch: stand still once, and forget the gradient. The first Rprop takes the
-    step back as well; Rprop- goes on by the shorter step. Delta_0 is 0.1 in the paper, 0.01 here
+    as in PyTorch: stand still once, and forget the gradient. The first Rprop takes the step back as
+    well; Rprop- goes on by the shorter step. Optax's (0.2.8) has the same rule but passes on the
+    step of the update before, so it is one gradient late. Delta_0 is 0.1 in the paper, 0.01 here
     and in PyTorch.
 
     Source: Riedmiller & Braun 1993, https://doi.org/10.1109/ICNN.1993.298623;
       Igel & Hüsken 2003, table 4, https://doi.org/10.1016/S0925-2312(01)00700-7
-    Same as: optax.rprop
+    Same as: torch.optim.Rprop
 
     >>> optimizer, x = rprop(1.0), jnp.zeros(1)
     >>> state = optimizer.init(x)

@@ -114,7 +114,7 @@ def sophia(
         averages = zeros(params), zeros(params)
         return SophiaState(jnp.zeros((), jnp.int32), kept, *averages, **hypers.init())
 
-    def update(grads, state, params=None, *, value_fn=None):
+    def update(grads, state, params=None, *, value_fn: Any = None):
         def rule(h, g, m, v, p):
             m = h.b1 * m + (1 - h.b1) * g
             newton = m / jnp.maximum(h.gamma * v, h.eps)

@@ -19,6 +19,7 @@ OPTIMIZERS = {
     "adamw": lambda p: torch.optim.AdamW(p, lr=0.1),
     "adamax": lambda p: torch.optim.Adamax(p, lr=0.1),
     "amsgrad": lambda p: torch.optim.Adam(p, lr=0.1, amsgrad=True),
+    "rprop": lambda p: torch.optim.Rprop(p, lr=0.1),
     "nadam": lambda p: torch.optim.NAdam(p, lr=0.1, momentum_decay=1e-300),
 }
 
