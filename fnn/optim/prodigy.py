@@ -75,11 +75,12 @@ def prodigy(
       ValueError: in update, if it is called without the parameters.
 
     Where implementations disagree: the paper's algorithm has no bias correction; optax always
-    corrects, as here, and the authors' package on demand. The d_0 under r and s, of the package,
-    cancels from d and keeps both in float32's range.
+    corrects, as here, and the authors' package on demand; both put the new d beside eps, the paper
+    and this one the old. The d_0 under r and s, of the package, cancels from d and keeps both in
+    float32's range.
 
     Source: Mishchenko & Defazio 2024, algorithm 4, https://arxiv.org/abs/2306.06101
-    Same as: optax.contrib.prodigy
+    Same as: optax.contrib.prodigy, but for eps
 
     >>> optimizer, x = prodigy(), jnp.array([1.0, -3.0])
     >>> state, update = optimizer.init(x), jax.jit(optimizer.update)
