@@ -155,4 +155,12 @@ def optax_peers() -> dict[str, Make]:
         "sm3": lambda rate, b1=0.9: optax.sm3(rate, b1),
         "adafactor": optax.adafactor,
         "muon": lambda rate, decay=0.95: optax.contrib.muon(rate, beta=decay),
+        "schedule_free_sgd": lambda rate, b1=0.9: optax.contrib.schedule_free_sgd(rate, b1=b1),
+        "schedule_free_adamw": lambda rate, b1=0.9, **knobs: optax.contrib.schedule_free_adamw(
+            rate, b1=b1, **knobs
+        ),
+        "prodigy": optax.contrib.prodigy,
+        "dadapt_adam": optax.contrib.dadapt_adamw,
+        "dog": optax.contrib.dog,
+        "polyak_step": lambda rate: optax.polyak_sgd(rate, variant="sps+"),
     }
