@@ -139,7 +139,7 @@ def optax_peers() -> dict[str, Make]:
         "sgd": optax.sgd,
         "momentum": lambda rate, decay=0.9: optax.sgd(rate, momentum=decay),
         "nesterov": lambda rate, decay=0.9: optax.sgd(rate, momentum=decay, nesterov=True),
-        "adagrad": optax.adagrad,
+        "adagrad": lambda rate, initial_accumulator=0.1: optax.adagrad(rate, initial_accumulator),
         "adadelta": lambda rate, decay=0.9, eps=1e-6: optax.adadelta(rate, decay, eps),
         "rmsprop": optax.rmsprop,
         "centered_rmsprop": lambda rate, **knobs: optax.rmsprop(rate, centered=True, **knobs),

@@ -53,6 +53,8 @@ _LION = (
     Trial({"b1": 0.5}),
 )
 
+_FREE = (Trial({"b1": 0.95}), Trial({"b1": 0.98}), Trial({"b1": 0.5}))
+
 # By our names; optax's peers take the same knobs. All other optimizers try finer learning rates.
 KNOBS: Mapping[str, Sequence[Trial]] = {
     "momentum": _HEAVY,
@@ -60,6 +62,9 @@ KNOBS: Mapping[str, Sequence[Trial]] = {
     "heavy_ball": _HEAVY,
     "nag": _HEAVY,
     "signum": _SIGNED,
+    "dadapt_sgd": _SIGNED,
+    "rprop": (Trial({"eta_plus": 1.05}), Trial({"eta_minus": 0.8}), Trial({"eta_minus": 0.3})),
+    "adagrad": (Trial({"initial_accumulator": 0.0}), Trial({"initial_accumulator": 1e-3})),
     "adadelta": (Trial({"decay": 0.95}), Trial({"decay": 0.99}), Trial({"eps": 1e-4})),
     "rmsprop": _SQUARES,
     "centered_rmsprop": _SQUARES,
@@ -67,8 +72,17 @@ KNOBS: Mapping[str, Sequence[Trial]] = {
     "nadam": _MOMENTS,
     "amsgrad": _MOMENTS,
     "adamax": _MOMENTS,
+    "dadapt_adam": _MOMENTS,
+    "prodigy": _MOMENTS,
+    "adahessian": (*_MOMENTS[:3], Trial({"power": 0.5})),
+    "sm3": (Trial({"b1": 0.95}), Trial({"b1": 0.5}), Trial({"b1": 0.0})),
     "adamw": _DECOUPLED,
     "lion": _LION,
+    "muon": (Trial({"decay": 0.9}), Trial({"decay": 0.99}), Trial({"decay": 0.8})),
+    "soap": (Trial({"b2": 0.99}), Trial({"b1": 0.9}), Trial({"weight_decay": 0.1})),
+    "sophia": (Trial({"gamma": 0.05}), Trial({"gamma": 2e-3}), Trial({"weight_decay": 0.02})),
+    "schedule_free_sgd": _FREE,
+    "schedule_free_adamw": (*_FREE[:2], Trial({"weight_decay": 0.1}), Trial({"b2": 0.99})),
 }
 
 

@@ -43,7 +43,7 @@ def make_net(name: str, task: Task, *, width: int | None = None, depth: int | No
     stages = []
     for place in range(depth):
         # strides and no pools: a step costs a third of that with pools, and a fair race many steps
-        convolution = layers.conv((width or 8) << place, (5, 5), stride=2, w_init=he_normal)
+        convolution = layers.conv((width or 8) << place, (3, 3), stride=2, w_init=he_normal)
         stages += [convolution, jax.nn.relu]
     return serial(*stages, layers.flatten(), layers.dense(task.outputs))
 
