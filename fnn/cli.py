@@ -31,6 +31,7 @@ examples:
   fnn compare                                    all eleven on MNIST, minutes on 2 cores
   fnn compare --quick                            the same in half a minute, on a small budget
   fnn compare --data iris --optimizers sgd,adam  two of them on another data set
+  fnn compare --surface beale                    their paths over a surface, drawn and moving
   fnn compare --width 256 --depth 2 --epochs 20  a larger network, for longer
   fnn compare --net cnn --optimizers all --seeds 5  every optimizer of fnn's, on images
 
@@ -81,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     compare.set_defaults(run=_compare)
     add = compare.add_argument
     add("--data", default="mnist", metavar="NAME", help="data set (default: mnist)")
+    add("--surface", metavar="NAME", help="lead them over a surface instead: beale, saddle, ...")
     add("--net", default="mlp", metavar="NAME", help="mlp, cnn or linear (default: mlp)")
     add("--optimizers", metavar="A,B,...", help="which ones, or all (default: eleven well-known)")
     add("--peers", action=argparse.BooleanOptionalAction, help="race optax's versions too"
@@ -119,6 +121,8 @@ def _compare(options: argparse.Namespace) -> int:
 
     names = options.optimizers.split(",") if options.optimizers else list(DEFAULT)
     names = [name.strip() for name in names]
+    if options.surface:
+        return _walk(options.surface, names, options.out)
     peers = names != ["all"] if options.peers is None else options.peers
     try:  # all that may be mistaken, before the race: what is raised later is a fault of ours
         contestants(names, peers=peers)
@@ -160,6 +164,22 @@ def _compare(options: argparse.Namespace) -> int:
     show(found)
     _tell(found, options.out)
     return 0 if found.complete else 130
+
+
+def _walk(surface: str, names: Sequence[str], out: str) -> int:
+    from fnn import surfaces
+    from fnn.compare.surface import surface_race
+    from fnn.compare.surface_files import table
+
+    try:
+        ground = surfaces.find(surface)
+        entries = surface_race(ground, names, out=out)
+    except (ValueError, ImportError, OSError) as error:
+        raise _Mistake(str(error).removeprefix("compare: ")) from error
+    print(table(ground, entries))
+    files = ", ".join(f"{surface}.{kind}" for kind in ("png", "gif", "html", "json"))
+    print(f"\nwritten: {files} in {out}")
+    return 0
 
 
 def _tell(found: Any, out: str) -> None:
