@@ -79,10 +79,9 @@ def accumulate(inner: Any, k: int) -> Optimizer:
     def update(grads, state, params=None, *, value=None, grad=None, value_fn=None, **extra):
         check_alike("accumulate", grads, state.mean, "state")
         i = state.count % k  # gradients that wait
-        share = 1 / (i + 1)
 
         def average(m, g):
-            return (m + share.astype(m.dtype) * (g - m)).astype(m.dtype)
+            return (m + (g - m) / (i + 1).astype(m.dtype)).astype(m.dtype)
 
         mean = jax.tree.map(average, state.mean, grads)
         loss = state.value if value is None else average(state.value, value)

@@ -173,10 +173,9 @@ def swa(inner: Any, *, start: int, every: int = 1) -> Optimizer:
         updates, kept = inner.update(grads, state.inner, params, **pick(extra))
         t = advance(state.count)
         take = (t >= start) & ((t - start) % every == 0)
-        share = jnp.where(take, 1 / (state.taken + 1), 0)
 
         def average(m, p):
-            return m + share.astype(m.dtype) * (p - m)
+            return jnp.where(take, m + (p - m) / (state.taken + 1).astype(m.dtype), m)
 
         mean = jax.tree.map(average, state.mean, apply_updates(params, updates))
         return updates, SwaState(t, state.taken + take, mean, kept)
