@@ -159,8 +159,12 @@ def optax_peers() -> dict[str, Make]:
         "schedule_free_adamw": lambda rate, b1=0.9, **knobs: optax.contrib.schedule_free_adamw(
             rate, b1=b1, **knobs
         ),
-        "prodigy": optax.contrib.prodigy,
-        "dadapt_adam": optax.contrib.dadapt_adamw,
+        "prodigy": lambda rate, b1=0.9, b2=0.999: optax.contrib.prodigy(
+            rate, betas=(b1, b2), beta3=0.999**0.5
+        ),
+        "dadapt_adam": lambda rate, b1=0.9, b2=0.999: optax.contrib.dadapt_adamw(
+            rate, betas=(b1, b2)
+        ),
         "dog": optax.contrib.dog,
         "polyak_step": lambda rate: optax.polyak_sgd(rate, variant="sps+"),
     }
