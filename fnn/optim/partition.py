@@ -233,10 +233,15 @@ class _OwnValue:
 
     def __init__(self, value_fn: Any, whole: Callable[[Any], Any], labels: Labels, name: str):
         self.value_fn, self.whole = value_fn, whole
-        if hasattr(value_fn, "example_sum"):
-            self.example_sum = lambda f, own, **how: value_fn.example_sum(
-                lambda grads: f(labels.only(name, grads)), whole(own), **how
-            )
+        if hasattr(value_fn, "weighed_sum"):
+
+            def weighed_sum(weigh, own, **how):
+                total, n = value_fn.weighed_sum(
+                    lambda grads: weigh(labels.only(name, grads)), whole(own), **how
+                )
+                return labels.only(name, total), n
+
+            self.weighed_sum = weighed_sum
 
     def __call__(self, own: Any) -> jax.Array:
         return self.value_fn(self.whole(own))

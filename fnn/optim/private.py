@@ -26,7 +26,7 @@ def private(
     noise_multiplier: Hyper,
     *,
     key: jax.Array,
-    chunk: int | None = None,
+    chunk: int | None = 32,
 ) -> Optimizer:
     r"""The first link of a `chain`: clip each example's gradient, sum, add noise, take the mean.
 
@@ -46,8 +46,8 @@ def private(
       noise_multiplier: sigma >= 0, the noise's deviation over C. 1.1 is usual; 0 is no privacy.
       key: of all the noise; step t draws from `fold_in(key, t)`. Whoever has it can take the noise
         off again.
-      chunk: how many examples' gradients stand in memory at once; None for all of the batch. Less
-        memory, less speed. It changes sums by their rounding alone.
+      chunk: how many examples' gradients the training step holds in memory at once to take their
+        norms; None for all of the batch. On a CPU a few tens are faster than all, too.
 
     The whole step must be private: a batch norm, which mixes examples, is refused, and the loss and
     norms that training reports are not noised. A penalty counts to each example's gradient; to
@@ -77,18 +77,18 @@ def private(
     def update(grads, state, params=None, *, grad=None, value_fn=None):
         now = hypers.at(state.count, state)
 
-        def clipped(example):
+        def shortening(example):
             size = norm(example)
-            short = jnp.where(size > now["max_norm"], now["max_norm"] / size, 1)
-            return jax.tree.map(lambda g: g.astype(wide(g.dtype)) * short, example)
+            return jnp.where(size > now["max_norm"], now["max_norm"] / size, 1)
 
-        example_sum = getattr(value_fn, "example_sum", None)
-        if example_sum is not None:
+        weighed_sum = getattr(value_fn, "weighed_sum", None)
+        if weighed_sum is not None:
             _check_first(grads, grad)
-            total, n = example_sum(clipped, params, chunk=chunk)
+            total, n = weighed_sum(shortening, params, chunk=chunk)
         else:
             n = _examples(grads, params)
-            total = jax.tree.map(lambda g: g.sum(0), jax.vmap(clipped)(grads))
+            shares = jax.vmap(shortening)(grads)
+            total = jax.tree.map(lambda g: jnp.tensordot(shares.astype(wide(g.dtype)), g, 1), grads)
         leaves, structure = jax.tree.flatten(total)
         keys = jax.random.split(jax.random.fold_in(state.key, state.count), len(leaves))
         noise = [

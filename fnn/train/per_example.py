@@ -28,7 +28,8 @@ class BatchValue:
     >>> value_fn = BatchValue(objective, {}, batch, jax.random.key(0))
     >>> print(value_fn(jnp.array(2.0)))
     -2.0
-    >>> print(*value_fn.example_sum(lambda g: jnp.clip(g, -2, 2), jnp.array(2.0)))  # 2 - 2 + 1
+    >>> shorten = lambda g: jnp.minimum(1, 2 / jnp.abs(g))
+    >>> print(*value_fn.weighed_sum(shorten, jnp.array(2.0)))  # 2 - 2 + 1
     1.0 3
     """
 
@@ -41,15 +42,20 @@ class BatchValue:
         """The loss of the batch at these parameters, with this step's randomness."""
         return self.objective(params, self.state, *self.batch, self.key)[0]
 
-    def example_sum(
-        self, function: Callable[[Any], Any], params: Any, *, chunk: int | None = None
+    def weighed_sum(
+        self, weigh: Callable[[Any], jax.Array], params: Any, *, chunk: int | None = None
     ) -> tuple[Any, int]:
-        """The sum of `function(gradient)` over the examples' gradients, and how many there are.
+        r"""The sum of the examples' gradients, each times a weight of its own, and their number.
+
+        .. math:: \sum_i w_i g_i = \nabla \sum_i w_i L_i, \quad w_i = \text{weigh}(g_i)
+
+        The right side is how it is computed: a first pass for the weights, `chunk` examples'
+        gradients in memory at once, and a second one for all of the batch.
 
         Args:
-          function: of the gradient of one example's loss, a tree like the parameters.
+          weigh: of the gradient of one example's loss, a tree like the parameters, to a number.
           params: where the gradients are taken.
-          chunk: how many gradients stand in memory at once; None for all.
+          chunk: how many examples the first pass takes at once; None for all.
 
         Raises:
           ValueError: if the network keeps state, since in it examples mix.
@@ -61,37 +67,19 @@ class BatchValue:
                 " layer_norm or group_norm in place of batch_norm"
             )
 
-        def one(example):
+        def loss(params, example):
             batch, i = example
             x, y = jax.tree.map(lambda a: a[None], batch)
-            key = random.fold_in(self.key, i)
-            return function(jax.grad(lambda p: self.objective(p, self.state, x, y, key)[0])(params))
+            return self.objective(params, self.state, x, y, random.fold_in(self.key, i))[0]
+
+        def weight(example):
+            return weigh(jax.grad(loss)(params, example))
 
         n = arrays.examples("make_step", *self.batch)
-        return summed(one, (self.batch, jnp.arange(n)), n, min(chunk or n, n)), n
+        examples = (self.batch, jnp.arange(n))
+        weights = lax.map(weight, examples, batch_size=min(chunk or n, n))
 
+        def total(params):
+            return jnp.sum(weights * jax.vmap(loss, (None, 0))(params, examples))
 
-def summed(one: Callable[[Any], Any], examples: Any, n: int, size: int) -> Any:
-    """The sum of `one(example)` over n examples, by `vmap` over `size` of them at a time.
-
-    >>> print(summed(lambda x: x**2, jnp.arange(5.0), 5, 2))
-    30.0
-    """
-
-    def total(part):
-        return jax.tree.map(lambda a: a.sum(0), jax.vmap(one)(part))
-
-    rounds, rest = divmod(n, size)
-    start = total(jax.tree.map(lambda a: a[rounds * size :], examples)) if rest else None
-    if rounds == 1:
-        first = total(jax.tree.map(lambda a: a[:size], examples))
-        return first if start is None else jax.tree.map(jnp.add, first, start)
-    parts = jax.tree.map(lambda a: a[: rounds * size].reshape(rounds, size, *a.shape[1:]), examples)
-    if start is None:
-        shapes = jax.eval_shape(total, jax.tree.map(lambda a: a[0], parts))
-        start = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
-
-    def add(so_far, part):
-        return jax.tree.map(jnp.add, so_far, total(part)), None
-
-    return lax.scan(add, start, parts)[0]
+        return jax.grad(total)(params), n
