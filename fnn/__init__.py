@@ -10,6 +10,7 @@
 """
 
 from fnn import activations as activations
+from fnn import checkpoint as checkpoint
 from fnn import compare as compare
 from fnn import data as data
 from fnn import datasets as datasets
