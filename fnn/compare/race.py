@@ -160,8 +160,8 @@ def _all_stages(logs, plan, task, net, key, clock, report, settings, out, fresh)
         batch_size=plan.batch_size,
         most=max(max(plan.rounds) * plan.tune_seeds, plan.seeds),
     )
-    labels, minutes = [log.contestant.label for log in logs], settings["minutes"]
-    limits = {} if minutes is None else {"optimizers": labels}
+    labels = [log.contestant.label for log in logs]
+    limits = {} if settings["minutes"] is None else {"optimizers": labels}
     known = {name: settings[name] for name in settings.keys() - {"cut", "resumed"}}
     store = Store(out, {**known, **limits, "start": arena.fingerprint, **_place()}, fresh=fresh)
     try:
@@ -171,12 +171,14 @@ def _all_stages(logs, plan, task, net, key, clock, report, settings, out, fresh)
         job = Job(arena, store, plan, logs, meter.add, [None] * len(logs))
         clock.stage("compile")
         stages.trace_all(job)
+        cut = [] if settings["minutes"] is None else stages.stored_plan(job)
         stages.compile_all(job)
         clock.stage("fit")
-        if minutes is not None:
-            settings["cut"] = stages.fit_plan(job, lambda: 60 * minutes - WRITING - clock.spent())
-            settings |= _sizes(job.plan, examples(task.data.x_train))
-            meter.left(_work(plan, len(logs)), _work(job.plan, len(logs), compiled=True))
+        if cut is None:
+            seconds = 60 * settings["minutes"] - WRITING
+            cut = stages.fit_plan(job, lambda: seconds - clock.spent())
+        settings |= _sizes(job.plan, examples(task.data.x_train)) | {"cut": cut}
+        meter.left(_work(plan, len(logs)), _work(job.plan, len(logs), compiled=True))
         clock.stage("tune")
         stages.tune(job)
         clock.stage("paths")

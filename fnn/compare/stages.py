@@ -121,19 +121,25 @@ def compile_all(job: Job) -> None:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def fit_plan(job: Job, seconds: Callable[[], float]) -> list[str]:
-    """Cut the plan to the seconds that are left, unless that is done; return what was cut."""
+def stored_plan(job: Job) -> list[str] | None:
+    """Take the plan that an earlier call has cut; return what was cut, None without such a plan."""
     stored = job.store.get("plan")
     if stored is None:
-        costs = measure(job)
-        plan, words = fitted(job.plan, costs, job.arena.lanes, seconds())
-        stored = {"plan": plan._asdict(), "cut": words}
-        job.store.put("plan", stored)
+        return None
     parts: dict[str, Any] = {
-        n: tuple(v) if isinstance(v, list) else v for n, v in stored["plan"].items()
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in stored["plan"].items()
     }
     job.plan = Plan(**parts)
     return list(stored["cut"])
+
+
+def fit_plan(job: Job, seconds: Callable[[], float]) -> list[str]:
+    """Cut the plan to the seconds that are left after measuring; return what was cut."""
+    costs = measure(job)
+    job.plan, words = fitted(job.plan, costs, job.arena.lanes, seconds())
+    job.store.put("plan", {"plan": job.plan._asdict(), "cut": words})
+    return words
 
 
 def measure(job: Job) -> Costs:
