@@ -34,8 +34,6 @@ def path_gif(
     >>> path_gif(saddle(), {"sgd": [[1.0, 0.0], [0.5, 0.0]]})[:6]
     b'GIF89a'
     """
-    from PIL import Image
-
     arrays = _checked(walked, "draw.path_gif")
     arrays = {name: visible(surface, path) for name, path in arrays.items()}
     last = max(map(len, arrays.values())) - 1
@@ -59,29 +57,33 @@ def path_gif(
         canvas: Any = figure.canvas
         canvas.draw()
         figure.set_layout_engine("none")  # what is laid out once does not tremble
-        pictures = []
+        small = []
         for step in looks:
             for (line, dot), path in zip(moving, arrays.values(), strict=True):
                 line.set_data(*path[: step + 1].T)
                 dot.set_data(*path[min(step, len(path) - 1)][:, None])
             clock.set_text(f"step {step}")
             canvas.draw()
-            pictures.append(Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy()))
-    palette = Image.new("P", (1, 1))
-    palette.putpalette(_palette())
-    small = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
+            small.append(in_few_colours(np.asarray(canvas.buffer_rgba())[..., :3].copy()))
     file = io.BytesIO()
     wait = [83] * (len(small) - 1) + [2000]
     small[0].save(file, "GIF", save_all=True, append_images=small[1:], duration=wait, loop=0)
     return file.getvalue()
 
 
-def _palette() -> list[int]:
-    """The paths' colours, pure and half way to white, and greys: what a frame is made of."""
+def in_few_colours(pixels: np.ndarray) -> Any:
+    """An image of (height, width, 3) bytes in the colours that these pictures are made of.
+
+    They are the paths', pure and half way to white, the star's, and greys: 73, so that files are
+    small and a picture's colours do not depend on what else is in it.
+    """
+    from PIL import Image
+
     pure = np.array([[int(colour[k : k + 2], 16) for k in (1, 3, 5)] for colour in COLOURS])
-    star = np.array([[255, 225, 77]])
     greys = np.repeat(np.linspace(0, 255, 48).astype(int)[:, None], 3, axis=1)
-    return np.concatenate([pure, (pure + 255) // 2, star, greys]).ravel().tolist()
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([*pure.flat, *((pure + 255) // 2).flat, 255, 225, 77, *greys.flat])
+    return Image.fromarray(pixels).quantize(palette=palette, dither=Image.Dither.NONE)
 
 
 def path_page(
@@ -133,8 +135,6 @@ def path_page(
 
 def _background(surface: Surface, start: Any) -> bytes:
     """The surface and its landmarks alone, from edge to edge, as a PNG of few colours."""
-    from PIL import Image
-
     with styled():
         figure, axes = blank(1, 1, (8, 6))
         figure.set_layout_engine("none")
@@ -146,7 +146,7 @@ def _background(surface: Surface, start: Any) -> bytes:
         canvas: Any = figure.canvas
         figure.set_dpi(120)
         canvas.draw()
-        picture = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy()).quantize(48)
+        picture = in_few_colours(np.asarray(canvas.buffer_rgba())[..., :3].copy())
     file = io.BytesIO()
     picture.save(file, "PNG", optimize=True)
     return file.getvalue()
