@@ -26,6 +26,7 @@ from fnn import models as models
 from fnn import optim as optim
 from fnn import random as random
 from fnn import stop as stop
+from fnn import surfaces as surfaces
 from fnn import train as train
 from fnn import trees as trees
 from fnn.combine import Policy as Policy

@@ -2,6 +2,7 @@
 
 import functools
 import math
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -19,7 +20,9 @@ from fnn.train.arguments import check_metrics, check_number, check_pair, check_p
 from fnn.train.bar import progress_bar
 from fnn.train.compiler import compiled
 from fnn.train.evaluate import Metric, evaluate
-from fnn.train.run import Progress, check_budget, examples, make_advance
+from fnn.train.log import Log
+from fnn.train.resume import Keeper, identity, interruptible, keeping
+from fnn.train.run import Progress, check_budget, examples, make_advance, no_progress
 from fnn.train.step import Loss, TrainState, init, make_step
 
 # Between looks at the clock, the bar and Ctrl-C. Each look lets go of the program's memory: at
@@ -78,6 +81,7 @@ def fit(
     penalty: Callable[[Any], jax.Array] | None = None,
     order: Order = shuffled,
     start: TrainState | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
     progress: bool | None = None,
 ) -> Fit:
     """Train a network: compiled chunks of many steps, and between them the host's work.
@@ -105,11 +109,14 @@ def fit(
       order: which examples a step takes, of `fnn.data.orders`: freshly shuffled each pass, or such
         as a curriculum.
       start: a train state to go on from, such as another fit's `last`; its own key and step stay.
+      checkpoint: a folder in which the run saves itself twice a minute, when it ends and when it is
+        interrupted. The same call goes on where it stopped, to the same parameters, bit for bit.
       progress: True shows a bar, False none; None shows it at a terminal.
 
     Returns:
-      A `Fit`: best and last train state, history, and why it stopped. Ctrl-C stops it and returns
-      what there is; a loss that is not finite stops it too and leaves the best as it was.
+      A `Fit`: best and last train state, history, and why it stopped. Ctrl-C or SIGTERM stop it
+      and return what there is, a second Ctrl-C at once; a loss that is not finite stops it too and
+      leaves the best as it was.
 
     Raises:
       ValueError: for data, budgets or names that do not fit together; each says what to do.
@@ -148,15 +155,24 @@ def fit(
     measure = functools.partial(_measure, measure, (x, y), held_out, bool(named))
     begun = time.perf_counter()
     train_state = fresh(key, jax.tree.map(lambda a: a[:1], x)) if start is None else start
-    jax.block_until_ready((advance(train_state, (x, y), 0), measure(train_state)))
+    jax.block_until_ready((advance(train_state, (x, y), 0, no_progress()), measure(train_state)))
     compile_seconds = time.perf_counter() - begun
 
-    log = _Log(train_state, monitor, mode, n / (batch_size or n))
-    with progress_bar("training", steps, show=progress) as report:
-        try:
-            stopped = _loop(advance, measure, log, rule, (x, y), steps, every, report)
-        except KeyboardInterrupt:
-            stopped = f"interrupted after {log.step} steps"
+    log = Log(train_state, monitor, mode, n / (batch_size or n))
+    keeper, told = Keeper.of(checkpoint), None
+    if keeper is not None:
+        run = identity(net, train_state, (x, y), held_out, batch_size, every, monitor, mode)
+        told = keeper.resume(log, run)
+    with keeping(keeper, log), interruptible() as interrupted:
+        with progress_bar("training", steps, show=progress) as report:
+            try:
+                stopped = told or _loop(
+                    advance, measure, log, rule, (x, y), steps, every, report, keeper, interrupted
+                )
+            except KeyboardInterrupt:
+                stopped = f"interrupted after {log.step} steps"
+        if keeper is not None:
+            keeper.save(log, stopped)
     history = {name: np.asarray(values) for name, values in log.history.items()}
     return Fit(log.best, log.last, history, stopped, log.best_step, compile_seconds)
 
@@ -164,26 +180,29 @@ def fit(
 def _loop(
     advance: Callable[..., tuple[TrainState, Progress]],
     measure: Callable[[TrainState], dict[str, float]],
-    log: "_Log",
+    log: Log,
     rule: Rule,
     data: tuple[Any, Any],
     steps: int,
     every: int,
     report: Callable[[int, str], None],
+    keeper: Keeper | None,
+    interrupted: Callable[[], bool],
 ) -> str:
     """Run chunks until there is a reason to stop, and return it.
 
     A chunk ends at the next check at the latest; its length follows the speed seen, so that the
     clock, the bar and Ctrl-C are looked at about once a second.
     """
-    first, chunk = log.step, 1
-    begun = time.perf_counter()
-    while True:
+    before = log.history["seconds"][-1] if log.history else 0.0
+    first, chunk = log.first, 1
+    begun = time.perf_counter() - before
+    while log.step - first < steps:
         done = log.step - first
         check = min(steps, (done // every + 1) * every)
         tick = time.perf_counter()
         count = min(chunk, check - done)
-        log.add(*advance(log.last, data, count), count)
+        log.add(*advance(log.last, data, count, log.progress), count)
         now = time.perf_counter()
         chunk = max(1, int(count * CHUNK_SECONDS / (now - tick)))
         if log.first_bad:
@@ -192,9 +211,12 @@ def _loop(
             log.check(now - begun, measure(log.last))
         if reason := rule.check(Report(log.history, log.step, time.perf_counter() - begun)):
             return reason
-        if done + count == steps:
-            return f"all {steps} steps are done"
+        if interrupted():
+            return f"interrupted after {log.step} steps"
+        if keeper is not None:
+            keeper.save_at_times(log)
         report(done + count, log.text())
+    return f"all {steps} steps are done"
 
 
 def _not_finite(step: int, best_step: int) -> str:
@@ -210,49 +232,6 @@ def _not_finite(step: int, best_step: int) -> str:
         f"the loss was not finite at step {step}; best holds the weights of step {best_step};"
         f" {cure}"
     )
-
-
-class _Log:
-    """The host's memory of a run: where it stands, what was recorded, and the best so far."""
-
-    def __init__(self, start: TrainState, monitor: str, mode: str, steps_a_pass: float):
-        self.last = self.best = start
-        self.step = self.best_step = int(start.step)
-        self.first_bad = 0
-        self.history: dict[str, list[float]] = {}
-        self._monitor, self._sign = monitor, 1 if mode == "min" else -1
-        self._steps_a_pass = steps_a_pass
-        self._best_value = math.inf
-        self._loss_sum, self._losses = 0.0, 0
-
-    def add(self, train_state: TrainState, progress: Progress, count: int) -> None:
-        """Take in a chunk's end."""
-        self._loss_sum += float(progress.loss_sum)  # waits for the chunk
-        self._losses += count
-        self.first_bad = int(progress.first_bad)
-        self.last, self.step = train_state, int(train_state.step)
-
-    def check(self, spent: float, measured: Mapping[str, float]) -> None:
-        """Record what a check found, and keep the weights if they are the best so far."""
-        row = {
-            "step": self.step,
-            "epoch": self.step / self._steps_a_pass,
-            "seconds": spent,
-            "loss": self._loss_sum / self._losses,
-            **measured,
-        }
-        for name, value in row.items():
-            self.history.setdefault(name, []).append(value)
-        self._loss_sum, self._losses = 0.0, 0
-        if self._sign * row[self._monitor] < self._best_value:
-            self._best_value = self._sign * row[self._monitor]
-            self.best, self.best_step = self.last, self.step
-
-    def text(self) -> str:
-        """The latest values in a few words, for the progress bar."""
-        hidden = ("step", "epoch", "seconds")
-        shown = {name: values[-1] for name, values in self.history.items() if name not in hidden}
-        return "  ".join(f"{name} {value:.4g}" for name, value in shown.items())
 
 
 @functools.lru_cache(maxsize=8)

@@ -104,13 +104,19 @@ class Progress(NamedTuple):
     first_bad: jax.Array
 
 
+def no_progress() -> Progress:
+    """That of no steps."""
+    return Progress(jnp.zeros((), jnp.float32), jnp.zeros((), jnp.int32))
+
+
 def make_advance(
     step: Step, n: int, batch_size: int | None, order: Order = shuffled
-) -> Callable[[TrainState, tuple[Any, Any], jax.Array], tuple[TrainState, Progress]]:
-    """`advance(train_state, (x, y), count)`: that many steps; the count may be traced.
+) -> Callable[..., tuple[TrainState, Progress]]:
+    """`advance(train_state, (x, y), count, progress)`: that many steps; the count may be traced.
 
     One compiled program serves chunks of every length, and chunks of any lengths give the same
-    numbers as one long run, since each step depends on its train state alone.
+    numbers as one long run, since each step depends on its train state alone; so do the sums of
+    losses, if each chunk is given the progress of the one before.
     """
     if batch_size is None and order is not shuffled:
         raise ValueError("train: an order needs a batch_size, got None, which takes all examples")
@@ -121,7 +127,7 @@ def make_advance(
         key = key_for(train_state.key, "order")
         return take(data, order(key, train_state.step, n=n, batch_size=batch_size))
 
-    def advance(train_state, data, count):
+    def advance(train_state, data, count, progress=None):
         def body(_, carry):
             train_state, progress = carry
             train_state, info = step(train_state, batch_at(train_state, data))
@@ -131,8 +137,8 @@ def make_advance(
                 jnp.where(bad, train_state.step, progress.first_bad),
             )
 
-        nothing = Progress(jnp.zeros((), jnp.float32), jnp.zeros((), jnp.int32))
-        return lax.fori_loop(0, count, body, (train_state, nothing))
+        progress = no_progress() if progress is None else progress
+        return lax.fori_loop(0, count, body, (train_state, progress))
 
     return advance
 

@@ -1,0 +1,161 @@
+"""A fit that goes on where it was stopped: what it saves, when, and how it knows itself again."""
+
+import contextlib
+import os
+import signal
+import threading
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import numpy as np
+
+from fnn.checkpoint import Checkpoints
+from fnn.core import Layer
+from fnn.optim import hyperparameters
+from fnn.train.log import Log
+from fnn.train.step import TrainState
+
+SAVE_SECONDS = 30.0  # between saves while training goes on
+KEEP = 2  # the newest, and the one before in case that one is damaged
+
+
+def identity(
+    net: Layer,
+    start: TrainState,
+    data: tuple[Any, Any],
+    held_out: tuple[Any, Any] | None,
+    batch_size: int | None,
+    every: int,
+    monitor: str,
+    mode: str,
+) -> dict[str, Any]:
+    """What makes a run this run: if any of it differs, it cannot go on from there.
+
+    The number of steps is not in it: a run may be made longer.
+    """
+    hypers = {path: float(value) for path, value in hyperparameters(start.opt_state).items()}
+    return {
+        "network": " ".join(repr(net).split()),
+        "key": np.asarray(jax.random.key_data(start.key)).tolist(),
+        "hyperparameters": hypers,
+        "data": fingerprint(data),
+        "validation data": fingerprint(held_out),
+        "batch_size": batch_size,
+        "check_every": every,
+        "monitor": f"{mode} {monitor}",
+    }
+
+
+def fingerprint(tree: Any) -> str:
+    """CRC-32 of all arrays with their shapes and dtypes, in hexadecimal.
+
+    >>> fingerprint(np.arange(3)) == fingerprint(np.arange(3)) != fingerprint(np.arange(4))
+    True
+    """
+    found = 0
+    for leaf in jax.tree.leaves(tree):
+        array = np.asarray(leaf, order="C")
+        found = zlib.crc32(f"{array.dtype}{array.shape}".encode(), found)
+        found = zlib.crc32(array.tobytes(), found)
+    return f"{found:08x}"
+
+
+class Keeper:
+    """Saves a fit into its folder, and finds it there again."""
+
+    def __init__(self, folder: str | os.PathLike[str]):
+        self.files = Checkpoints(folder, keep=KEEP)
+        self._saved = time.perf_counter()
+        self._identity: dict[str, Any] = {}
+
+    @classmethod
+    def of(cls, folder: str | os.PathLike[str] | None) -> "Keeper | None":
+        """A keeper if there is a folder to keep in."""
+        return None if folder is None else cls(folder)
+
+    def resume(self, log: Log, run: dict[str, Any]) -> str | None:
+        """Bring the log to where the run in the folder stopped, if there is one.
+
+        Returns:
+          Why the run had ended, if it had for a reason that still holds; else None.
+
+        Raises:
+          ValueError: if the folder holds another run; the message says what differs.
+        """
+        self._identity = run
+        found = self.files.latest()
+        if found is None:
+            return None
+        there = found.note.get("run", {})
+        apart = [name for name in run if there.get(name) != run[name]]
+        if apart:
+            lines = "\n".join(
+                f"  {name}: {there.get(name)} there, {run[name]} here" for name in apart
+            )
+            raise ValueError(
+                f"fit: the folder {self.files.folder} holds another run:\n{lines}\n"
+                "give a folder of its own to each run, or delete it to start anew"
+            )
+        found = self.files.latest(log.tree())
+        assert found is not None  # it was there a moment ago
+        log.recall(found.tree, found.note["log"])
+        stopped = found.note["stopped"]
+        goes_on = stopped is None or stopped.startswith(("interrupted", "all "))
+        return None if goes_on else stopped
+
+    def save_at_times(self, log: Log) -> None:
+        """Save if the last time is long enough ago."""
+        if time.perf_counter() - self._saved >= SAVE_SECONDS:
+            self.save(log, None)
+
+    def save(self, log: Log, stopped: str | None) -> None:
+        """Save where the run stands, and why it ended if it has."""
+        note = {"run": self._identity, "log": log.note(), "stopped": stopped}
+        self.files.save(log.step, log.tree(), note=note)
+        self._saved = time.perf_counter()
+
+
+@contextlib.contextmanager
+def keeping(keeper: Keeper | None, log: Log) -> Iterator[None]:
+    """Have what was saved on the disk in the end; after an error, save what there is first."""
+    try:
+        yield
+    except BaseException:
+        if keeper is not None:
+            with contextlib.suppress(OSError):
+                keeper.save(log, None)
+        raise
+    finally:
+        if keeper is not None:
+            keeper.files.close()
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[Callable[[], bool]]:
+    """A function that says whether SIGINT or SIGTERM came; the second one interrupts at once.
+
+    Only the main thread can be told of signals; elsewhere all stays as it is.
+    """
+    came: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+
+    def note(number: int, frame: Any) -> None:
+        del frame
+        came.append(number)
+        if len(came) > 1:
+            raise KeyboardInterrupt
+
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in signals}
+    try:
+        for number in signals:
+            signal.signal(number, note)
+        yield lambda: bool(came)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
