@@ -50,8 +50,8 @@ def sm3(learning_rate: Hyper = 0.1, *, b1: Hyper = 0.9, eps: Hyper = 1e-8) -> Op
 
     with r running over the rows and columns of a matrix, over the slices along each axis of a
     tensor, over the numbers of a vector, where this is Adagrad itself. Where all squares have been
-    0 the quotient is 0. A matrix of m by n keeps m + n numbers besides its momentum; and nu is never
-    less than Adagrad's sum.
+    0 the quotient is 0. A matrix of m by n keeps m + n numbers besides its momentum, and nu is
+    never less than Adagrad's sum.
 
     Args:
       learning_rate: eta, about the size of each parameter's first steps; >= 0, or a schedule.
