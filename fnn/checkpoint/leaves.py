@@ -26,6 +26,7 @@ class CheckpointError(ValueError):
 
 
 def damaged(path: pathlib.Path, why: str) -> CheckpointError:
+    """The error for a file that cannot be what it says it is; the caller raises it."""
     return CheckpointError(f"load: {path} is damaged or no checkpoint: {why}; use an earlier one")
 
 

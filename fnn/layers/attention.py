@@ -1,5 +1,6 @@
 """Attention as a layer: projections to queries, keys and values, and of what comes out."""
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,14 +9,13 @@ import jax.numpy as jnp
 from jax.core import Tracer
 
 from fnn import functional, initializers
-from fnn.checks import check_count, check_features, features_of, need
+from fnn.checks import check_count, check_features, need
 from fnn.core import Layer, Variables, key_for
 from fnn.initializers import Initializer
+from fnn.layers.attention_inputs import attention_inputs, per_head
 from fnn.layers.dropout import dropout
 from fnn.show import spec_text
 from fnn.trees import wide
-
-_INPUTS = ("x", "context", "mask")
 
 
 def attention(
@@ -111,19 +111,8 @@ def attention(
     (2, True)
     """
     heads = check_count("attention", "heads", heads)
-    kv_heads = heads if kv_heads is None else check_count("attention", "kv_heads", kv_heads)
-    if heads % kv_heads:
-        raise ValueError(
-            f"attention: kv_heads must divide heads, got {kv_heads} and {heads};"
-            f" each head of keys serves heads / kv_heads queries"
-        )
-    if cache is not None:
-        check_count("attention", "cache", cache)
-        if not causal:
-            raise ValueError(
-                "attention: a cache holds the places that came before, got causal=False;"
-                " use attention(..., causal=True, cache=n)"
-            )
+    kv_heads = _check_kv_heads(kv_heads, heads)
+    _check_cache(cache, causal)
     base = _check_rotary(rotary)
     drop = dropout(rate)
     config = {
@@ -143,7 +132,7 @@ def attention(
     }
 
     def init(key, x, /):
-        x, context, _ = _inputs(x, cache)
+        x, context, _ = attention_inputs(x, cache)
         inputs, size = x.shape[-1], _head_dim(x, heads, head_dim)
         widths = {
             "q": (inputs, heads * size),
@@ -153,17 +142,15 @@ def attention(
         }
         params = {}
         for name, shape in widths.items():
-            own, make = key_for(key, name), (name == "out" and out_init) or w_init
-            params[name] = {"w": make(key_for(own, "w"), shape, wide(x.dtype))}
-            if bias:
-                params[name]["b"] = b_init(key_for(own, "b"), shape[1:], wide(x.dtype))
+            makes = (out_init or w_init) if name == "out" else w_init, b_init if bias else None
+            params[name] = _projection(key_for(key, name), shape, wide(x.dtype), *makes)
         if cache is None:
             return Variables(params, {})
         past = jnp.zeros((x.shape[0], cache, kv_heads, size), x.dtype)
         return Variables(params, {"k": past, "v": past, "position": jnp.zeros((), jnp.int32)})
 
     def apply(params, state, x, /, *, key=None, train=False):
-        x, context, mask = _inputs(x, cache)
+        x, context, mask = attention_inputs(x, cache)
         q, k, v = _queries_keys_values(params, x, context, bias, (heads, kv_heads, kv_heads))
         first = 0 if cache is None else need(state, "position", where="attention", kind="state")
         if base is not None:
@@ -171,15 +158,11 @@ def attention(
         if cache is not None:
             state = _remembered(state, k, v, first)
             k, v = state["k"], state["v"]
-        settings = {"causal": causal, "offset": first, "mask": _per_head(mask)}
+        settings = {"causal": causal, "offset": first, "mask": per_head(mask)}
         if alibi:
             settings["bias"] = functional.alibi(heads, q.shape[1], k.shape[1], offset=first)
-        if train and not _is_zero(rate):
-            w = functional.attention_weights(q, k, **settings)
-            w, _ = drop.apply({}, {}, w, key=key, train=True)
-            y = functional.weighted_values(w, v)
-        else:
-            y = functional.attention(q, k, v, **settings)  # (batch, time, heads, head_dim)
+        noise = functools.partial(drop.apply, {}, {}, key=key, train=True)
+        y = _gathered(q, k, v, noise if train and not _is_zero(rate) else None, settings)
         y = _projected(params, "out", y.reshape(*y.shape[:2], -1), bias)
         if cache is not None:
             late = first + jnp.arange(x.shape[1], dtype=jnp.int32) >= cache
@@ -189,57 +172,47 @@ def attention(
     return Layer(init, apply, name="attention", config=config, made_by=attention)
 
 
-def _inputs(x: Any, cache: int | None) -> tuple[Any, Any, Any]:
-    """x, the context and the mask (or None) from what the layer was given; checked."""
-    given = x if isinstance(x, Mapping) else {"x": x}
-    if "x" not in given or set(given) - set(_INPUTS):
+def _projection(
+    key: jax.Array,
+    shape: tuple[int, int],
+    dtype: Any,
+    w_init: Initializer,
+    b_init: Initializer | None,
+) -> dict[str, jax.Array]:
+    """Fresh weights of one of the four projections, with a bias if it has an initializer."""
+    w = {"w": w_init(key_for(key, "w"), shape, dtype)}
+    return w if b_init is None else w | {"b": b_init(key_for(key, "b"), shape[1:], dtype)}
+
+
+def _gathered(
+    q: jax.Array, k: jax.Array, v: jax.Array, noise: Any, settings: Mapping[str, Any]
+) -> jax.Array:
+    """What each query gathers, (batch, time, heads, head_dim); noise drops some of its weights."""
+    if noise is None:
+        return functional.attention(q, k, v, **settings)
+    w, _ = noise(functional.attention_weights(q, k, **settings))
+    return functional.weighted_values(w, v)
+
+
+def _check_kv_heads(kv_heads: int | None, heads: int) -> int:
+    kv_heads = heads if kv_heads is None else check_count("attention", "kv_heads", kv_heads)
+    if heads % kv_heads:
         raise ValueError(
-            "attention: x must be an array or a dict with 'x' and perhaps 'context' and 'mask',"
-            f" got the entries {', '.join(map(repr, given)) or 'none'}"
+            f"attention: kv_heads must divide heads, got {kv_heads} and {heads};"
+            f" each head of keys serves heads / kv_heads queries"
         )
-    x, mask = given["x"], given.get("mask")
-    context = given.get("context", x)
-    for name, a in (("x", x), ("context", context)):
-        features_of(a, "attention")
-        if len(a.shape) != 3:
-            raise ValueError(
-                f"attention: {name} must be (batch, time, features), got {spec_text(a)};"
-                " reshape places to one time axis"
-            )
-    if x.shape[0] != context.shape[0]:
+    return kv_heads
+
+
+def _check_cache(cache: int | None, causal: bool) -> None:
+    if cache is None:
+        return
+    check_count("attention", "cache", cache)
+    if not causal:
         raise ValueError(
-            f"attention: x has {x.shape[0]} examples and context {context.shape[0]};"
-            " each example needs a context of its own"
+            "attention: a cache holds the places that came before, got causal=False;"
+            " use attention(..., causal=True, cache=n)"
         )
-    if cache is not None and "context" in given:
-        raise ValueError("attention: a cache is for self-attention; give no context")
-    if mask is not None:
-        batch, time, keys = x.shape[0], x.shape[1], cache or context.shape[1]
-        _check_mask(mask, batch, time, keys)
-    return x, context, mask
-
-
-def _check_mask(mask: Any, batch: int, time: int, keys: int) -> None:
-    """Raise unless a mask is boolean and of one of the three shapes there are."""
-    shape = tuple(getattr(mask, "shape", ()))
-    full = (batch, shape[1] if len(shape) == 4 else 1, time, keys)
-    wanted = {2: (batch, keys), 3: (batch, time, keys), 4: full}.get(len(shape))
-    if wanted is None or any(a not in (1, b) for a, b in zip(shape, wanted, strict=True)):
-        raise ValueError(
-            f"attention: mask must be (batch, keys) = {(batch, keys)}, (batch, queries, keys) ="
-            f" {(batch, time, keys)} or (batch, heads, queries, keys), got {spec_text(mask)}"
-        )
-    if mask.dtype != jnp.bool_:
-        raise TypeError(
-            f"attention: mask must be boolean, True where a key is real, got {spec_text(mask)}"
-        )
-
-
-def _per_head(mask: Any) -> Any:
-    """The mask with an axis for the heads, and one for the queries if it has none."""
-    if mask is None or mask.ndim == 4:
-        return mask
-    return mask[:, None, None, :] if mask.ndim == 2 else mask[:, None]
 
 
 def _head_dim(x: Any, heads: int, head_dim: int | None) -> int:
