@@ -210,7 +210,7 @@ def test_lions_steps_have_one_size_whatever_the_gradient():
 @EVERY
 def test_every_optimizer_descends_a_bowl(name):
     make = optim.find(name)
-    rate = {"adadelta": 30.0, "adagrad": 0.5, "lion": 0.02, "shampoo": 0.5, "sm3": 0.5}
+    rate = {"adadelta": 30.0, "adagrad": 0.5, "lion": 0.02, "shampoo": 0.5, "sm3": 0.5, "lars": 5.0}
     rate |= dict.fromkeys(("prodigy", "dadapt_sgd", "dadapt_adam", "dog", "l_dog"), 1.0)
     rate = rate.get(name, 0.05)
     optimizer, x = make(rate), jnp.array([3.0, -2.0])

@@ -149,6 +149,18 @@ def optax_peers() -> dict[str, Make]:
         "amsgrad": optax.amsgrad,
         "adamax": optax.adamax,
         "lion": optax.lion,
+        "adabelief": optax.adabelief,
+        "radam": optax.radam,
+        "yogi": optax.yogi,
+        "nadamw": optax.nadamw,
+        "adopt": optax.contrib.adopt,
+        "adan": optax.adan,
+        "ademamix": optax.contrib.ademamix,
+        "novograd": optax.novograd,
+        "lamb": optax.lamb,
+        "lars": lambda rate, decay=0.9, trust=1e-3: optax.lars(
+            rate, momentum=decay, trust_coefficient=trust
+        ),
         "sign_sgd": optax.sign_sgd,
         "signum": lambda rate, decay=0.9: optax.signum(rate, decay),
         "fromage": optax.fromage,

@@ -14,6 +14,7 @@ from fnn.optim import curvature as curvature
 from fnn.optim import schedules as schedules
 from fnn.optim.accumulate import accumulate as accumulate
 from fnn.optim.accumulate import skip_if_not_finite as skip_if_not_finite
+from fnn.optim.adabelief import adabelief as adabelief
 from fnn.optim.adadelta import adadelta as adadelta
 from fnn.optim.adafactor import adafactor as adafactor
 from fnn.optim.adafactor import relative_step as relative_step
@@ -23,6 +24,10 @@ from fnn.optim.adam import adam as adam
 from fnn.optim.adam import adamax as adamax
 from fnn.optim.adam import adamw as adamw
 from fnn.optim.adam import nadam as nadam
+from fnn.optim.adan import adan as adan
+from fnn.optim.ademamix import ademamix as ademamix
+from fnn.optim.adopt import adopt as adopt
+from fnn.optim.aggmo import aggmo as aggmo
 from fnn.optim.amsgrad import amsgrad as amsgrad
 from fnn.optim.asgd import asgd as asgd
 from fnn.optim.averaged import ema as ema
@@ -42,6 +47,8 @@ from fnn.optim.heavy_ball import heavy_ball as heavy_ball
 from fnn.optim.heavy_ball import nag as nag
 from fnn.optim.hypers import hyperparameters as hyperparameters
 from fnn.optim.hypers import with_hypers as with_hypers
+from fnn.optim.lamb import lamb as lamb
+from fnn.optim.lamb import lars as lars
 from fnn.optim.links import add_decayed_weights as add_decayed_weights
 from fnn.optim.links import add_noise as add_noise
 from fnn.optim.links import clip as clip
@@ -76,7 +83,9 @@ from fnn.optim.momentum import nesterov as nesterov
 from fnn.optim.momentum import nesterov_trace as nesterov_trace
 from fnn.optim.momentum import trace as trace
 from fnn.optim.muon import muon as muon
+from fnn.optim.nadamw import nadamw as nadamw
 from fnn.optim.names import find as find
+from fnn.optim.novograd import novograd as novograd
 from fnn.optim.partition import freeze as freeze
 from fnn.optim.partition import masked as masked
 from fnn.optim.partition import partition as partition
@@ -85,6 +94,9 @@ from fnn.optim.polyak import polyak_step as polyak_step
 from fnn.optim.private import privacy_spent as privacy_spent
 from fnn.optim.private import private as private
 from fnn.optim.prodigy import prodigy as prodigy
+from fnn.optim.quasi_hyperbolic import qhadam as qhadam
+from fnn.optim.quasi_hyperbolic import qhm as qhm
+from fnn.optim.radam import radam as radam
 from fnn.optim.rmsprop import centered_rmsprop as centered_rmsprop
 from fnn.optim.rmsprop import rmsprop as rmsprop
 from fnn.optim.rprop import rprop as rprop
@@ -100,3 +112,4 @@ from fnn.optim.soap import soap as soap
 from fnn.optim.sophia import sophia as sophia
 from fnn.optim.units import adaptive_clip as adaptive_clip
 from fnn.optim.units import centralize as centralize
+from fnn.optim.yogi import yogi as yogi

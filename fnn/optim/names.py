@@ -3,11 +3,16 @@
 import difflib
 from collections.abc import Callable, Mapping
 
+from fnn.optim.adabelief import adabelief
 from fnn.optim.adadelta import adadelta
 from fnn.optim.adafactor import adafactor
 from fnn.optim.adagrad import adagrad
 from fnn.optim.adahessian import adahessian
 from fnn.optim.adam import adam, adamax, adamw, nadam
+from fnn.optim.adan import adan
+from fnn.optim.ademamix import ademamix
+from fnn.optim.adopt import adopt
+from fnn.optim.aggmo import aggmo
 from fnn.optim.amsgrad import amsgrad
 from fnn.optim.asgd import asgd
 from fnn.optim.base import Optimizer
@@ -16,11 +21,16 @@ from fnn.optim.dog import dog, l_dog
 from fnn.optim.fromage import fromage
 from fnn.optim.gradient_descent import gradient_descent, sgd
 from fnn.optim.heavy_ball import heavy_ball, nag
+from fnn.optim.lamb import lamb, lars
 from fnn.optim.lion import lion
 from fnn.optim.momentum import momentum, nesterov
 from fnn.optim.muon import muon
+from fnn.optim.nadamw import nadamw
+from fnn.optim.novograd import novograd
 from fnn.optim.polyak import polyak_step
 from fnn.optim.prodigy import prodigy
+from fnn.optim.quasi_hyperbolic import qhadam, qhm
+from fnn.optim.radam import radam
 from fnn.optim.rmsprop import centered_rmsprop, rmsprop
 from fnn.optim.rprop import rprop
 from fnn.optim.schedule_free import schedule_free_adamw, schedule_free_sgd
@@ -29,6 +39,7 @@ from fnn.optim.sign_sgd import sign_sgd, signum
 from fnn.optim.sm3 import sm3
 from fnn.optim.soap import soap
 from fnn.optim.sophia import sophia
+from fnn.optim.yogi import yogi
 
 NAMES: Mapping[str, Callable[..., Optimizer]] = {
     "gradient_descent": gradient_descent,
@@ -67,6 +78,19 @@ NAMES: Mapping[str, Callable[..., Optimizer]] = {
     "l_dog": l_dog,
     "polyak_step": polyak_step,
     "asgd": asgd,
+    "adabelief": adabelief,
+    "radam": radam,
+    "yogi": yogi,
+    "nadamw": nadamw,
+    "adopt": adopt,
+    "adan": adan,
+    "ademamix": ademamix,
+    "novograd": novograd,
+    "lamb": lamb,
+    "lars": lars,
+    "qhm": qhm,
+    "qhadam": qhadam,
+    "aggmo": aggmo,
 }
 
 

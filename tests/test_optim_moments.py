@@ -1,0 +1,193 @@
+"""Optimizers of moments and of layers: what their papers claim, and the two without a peer."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fnn import optim
+
+pytestmark = pytest.mark.usefixtures("x64")
+GRADIENTS = np.random.default_rng(0).normal(size=(12, 3)) * np.array([1.0, 10.0, 0.1])
+
+
+def walk(optimizer, gradients, start=None):
+    """The updates that these gradients bring, and the last state."""
+    params = jnp.ones(np.shape(gradients)[1:]) if start is None else start
+    update = jax.jit(optimizer.update)
+    state, updates = optimizer.init(params), []
+    for g in gradients:
+        step, state = update(jnp.asarray(g), state, params)
+        params = params + step
+        updates.append(step)
+    return np.array(updates), state
+
+
+# without a counterpart in optax: the papers' algorithms in NumPy
+
+
+def test_qhm_follows_its_equations():
+    m, expected = np.zeros(3), []
+    for g in GRADIENTS:
+        m = 0.9 * m + 0.1 * g
+        expected.append(-0.3 * (0.4 * g + 0.6 * m))
+    found, _ = walk(optim.qhm(0.3, decay=0.9, weight=0.6), GRADIENTS)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_qhadam_follows_its_equations():
+    m, v, expected = np.zeros(3), np.zeros(3), []
+    for t, g in enumerate(GRADIENTS, 1):
+        m, v = 0.9 * m + 0.1 * g, 0.99 * v + 0.01 * g**2
+        above = 0.3 * g + 0.7 * m / (1 - 0.9**t)
+        below = 0.2 * g**2 + 0.8 * v / (1 - 0.99**t)
+        expected.append(-0.05 * above / (np.sqrt(below) + 1e-6))
+    qhadam = optim.qhadam(0.05, b1=0.9, b2=0.99, weight=0.7, weight2=0.8, eps=1e-6)
+    np.testing.assert_allclose(walk(qhadam, GRADIENTS)[0], expected, rtol=1e-12)
+
+
+def test_aggmo_follows_its_equations():
+    velocities, expected = [np.zeros(3) for _ in range(3)], []
+    for g in GRADIENTS:
+        pairs = zip((0.0, 0.9, 0.99), velocities, strict=True)
+        velocities = [beta * v - g for beta, v in pairs]
+        expected.append(0.1 / 3 * sum(velocities))
+    np.testing.assert_allclose(walk(optim.aggmo(0.1), GRADIENTS)[0], expected, rtol=1e-12)
+
+
+# what the papers claim
+
+
+def test_qhm_with_no_weight_is_sgd_and_with_all_of_it_momentums_averaging_form():
+    plain, _ = walk(optim.qhm(0.3, weight=0.0), GRADIENTS)
+    np.testing.assert_allclose(plain, -0.3 * GRADIENTS, rtol=1e-12)
+    whole, _ = walk(optim.qhm(0.3, decay=0.9, weight=1.0), GRADIENTS)
+    momentum, _ = walk(optim.momentum(0.3 * (1 - 0.9), decay=0.9), GRADIENTS)
+    np.testing.assert_allclose(whole, momentum, rtol=1e-10)
+
+
+def test_qhm_with_the_weight_of_its_decay_is_nesterovs_step():
+    found, _ = walk(optim.qhm(0.3, decay=0.9, weight=0.9), GRADIENTS)
+    nesterov, _ = walk(optim.nesterov(0.3 * (1 - 0.9), decay=0.9), GRADIENTS)
+    np.testing.assert_allclose(found, nesterov, rtol=1e-10)
+
+
+def test_qhadam_with_both_weights_is_adam():
+    qhadam = optim.qhadam(0.1, b1=0.9, weight=1.0)
+    np.testing.assert_allclose(
+        walk(qhadam, GRADIENTS)[0], walk(optim.adam(0.1), GRADIENTS)[0], rtol=1e-10
+    )
+
+
+def test_aggmo_with_one_decay_is_momentum():
+    one, _ = walk(optim.aggmo(0.1, decays=(0.9,)), GRADIENTS)
+    np.testing.assert_allclose(one, walk(optim.momentum(0.1), GRADIENTS)[0], rtol=1e-12)
+
+
+def test_aggmos_fast_velocities_brake_the_slow_one():
+    def swing(decays):
+        """How far a walk on x^2 / 2 from 1 still swings after 200 steps."""
+        optimizer, x = optim.aggmo(0.1, decays=decays), jnp.array([1.0])
+
+        def step(carry, _):
+            x, state = carry
+            updates, state = optimizer.update(x, state)
+            return (x + updates, state), x
+
+        path = jax.lax.scan(step, (x, optimizer.init(x)), None, length=250)[1]
+        return jnp.abs(path[200:]).max()
+
+    assert swing((0.99,)) > 0.2
+    assert swing((0.0, 0.9, 0.99)) < 0.02
+
+
+@pytest.mark.parametrize("decays", [(), (1.0,), (0.9, -0.1)])
+def test_aggmo_refuses_decays_that_cannot_be(decays):
+    with pytest.raises(ValueError, match="aggmo: decay"):
+        optim.aggmo(0.1, decays=decays)
+
+
+def test_adabeliefs_steps_grow_under_steady_gradients_and_adams_do_not():
+    steady = np.full((300, 1), 2.0)
+    belief, _ = walk(optim.adabelief(0.01), steady)
+    adam, _ = walk(optim.adam(0.01), steady)
+    np.testing.assert_allclose(adam, -0.01, rtol=1e-6)
+    assert abs(belief[-1, 0]) > 3 * abs(belief[0, 0])
+
+
+def test_yogis_second_moment_moves_by_a_share_of_the_squared_gradient():
+    gradients = np.concatenate([np.full((5, 1), 10.0), np.full((5, 1), 0.1)])
+    path = [walk(optim.yogi(b2=0.9), gradients[:n])[1].nu[0] for n in range(4, 11)]
+    np.testing.assert_allclose(np.abs(np.diff(path)), 0.1 * gradients[4:, 0] ** 2, rtol=1e-9)
+
+
+def test_radam_steps_by_momentum_until_its_sixth_step():
+    g = np.full((8, 1), 3.0)
+    found, _ = walk(optim.radam(0.1), g)
+    np.testing.assert_allclose(found[:5, 0], -0.3, rtol=1e-12)
+    assert abs(found[5, 0]) < 0.1
+    early, _ = walk(optim.radam(0.1, threshold=4.0), g)  # the paper's own: a step sooner
+    np.testing.assert_allclose(early[:4, 0], -0.3, rtol=1e-12)
+    assert abs(early[4, 0]) < 0.1
+
+
+def test_radams_factor_ends_at_one_and_its_step_at_adams():
+    steady = np.full((5000, 1), 3.0)
+    found, _ = walk(optim.radam(0.01, b2=0.99), steady)
+    np.testing.assert_allclose(found[-1], -0.01, rtol=1e-6)
+
+
+def test_adopt_divides_by_the_squares_before_and_not_by_its_own():
+    optimizer = optim.adopt(0.1, b1=0.0, b2=0.5)
+    ones, _ = walk(optimizer, [[2.0], [1.0]])
+    other, _ = walk(optimizer, [[2.0], [0.5]])
+    np.testing.assert_allclose(ones[:, 0], [0, -0.05], atol=1e-12)
+    np.testing.assert_allclose(other[1], ones[1] / 2, rtol=1e-12)  # linear in the gradient
+
+
+def test_adans_first_step_is_adams_and_then_it_looks_ahead():
+    steady, _ = walk(optim.adan(0.1, eps_root=0.0), np.full((30, 1), 4.0))
+    np.testing.assert_allclose(steady, -0.1, rtol=1e-6)
+    rising, _ = walk(optim.adan(0.1, b1=0.0, b2=0.5, b3=0.0, eps_root=0.0), [[1.0], [3.0]])
+    ahead = 3.0 + 0.5 * (0.5 * 2.0 / (1 - 0.5**2))  # the gradient and half of its average change
+    np.testing.assert_allclose(rising[1], -0.1 * ahead / 4.0, rtol=1e-6)
+
+
+def test_ademamix_without_its_long_memory_is_adamw():
+    ours = optim.ademamix(0.1, alpha=0.0, weight_decay=0.1)
+    adamw = optim.adamw(0.1, weight_decay=0.1)
+    np.testing.assert_allclose(walk(ours, GRADIENTS)[0], walk(adamw, GRADIENTS)[0], rtol=1e-12)
+
+
+@pytest.mark.parametrize("make", [optim.lamb, optim.lars, optim.novograd])
+def test_a_layers_step_does_not_see_the_scale_of_its_gradient(make):
+    small, large = (walk(make(0.1, **eps(make)), s * GRADIENTS)[0] for s in (1.0, 1e3))
+    np.testing.assert_allclose(small, large, rtol=1e-8)
+
+
+def eps(make):
+    return {} if make is optim.lars else {"eps": 0.0}
+
+
+def test_lambs_step_is_a_share_of_the_layers_norm():
+    params = jnp.array([3.0, 4.0, 12.0])
+    updates, _ = walk(optim.lamb(0.01), GRADIENTS[:1], params)
+    np.testing.assert_allclose(np.linalg.norm(updates[0]), 0.01 * 13, rtol=1e-12)
+
+
+def test_a_layer_of_zeros_can_leave_it():
+    for optimizer in (optim.lamb(0.1), optim.lars(0.1)):
+        updates, _ = walk(optimizer, GRADIENTS[:1], jnp.zeros(3))
+        assert np.isfinite(updates).all()
+        assert np.abs(updates).min() > 0
+
+
+def test_novograd_keeps_one_number_a_layer():
+    state = optim.novograd().init({"w": jnp.ones((30, 20)), "b": jnp.ones(20)})
+    assert state.leaves["w"].nu.shape == state.leaves["b"].nu.shape == ()
+
+
+@pytest.mark.parametrize("threshold", [3.9, -1.0])
+def test_radam_refuses_a_threshold_where_the_variance_is_infinite(threshold):
+    with pytest.raises(ValueError, match="radam: threshold must be a finite number >= 4"):
+        optim.radam(threshold=threshold)
