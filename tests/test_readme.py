@@ -20,7 +20,7 @@ def run(*arguments, code=None):
         capture_output=True,
         text=True,
         cwd=ROOT,
-        timeout=280,
+        timeout=800,
         check=False,
     )
 
@@ -55,6 +55,7 @@ def test_there_are_examples_to_run():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # a GPT writes text in one of them
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_each_example_proves_its_point(path):
     assert "assert " in path.read_text(encoding="utf-8")
