@@ -107,6 +107,18 @@ def test_aggmo_refuses_decays_that_cannot_be(decays):
         optim.aggmo(0.1, decays=decays)
 
 
+@pytest.mark.parametrize("decays", [0.9, (0.9, lambda t: 0.5), "0.9"])
+def test_aggmo_wants_a_sequence_of_numbers(decays):
+    with pytest.raises(TypeError, match="aggmo: decay"):
+        optim.aggmo(0.1, decays=decays)
+
+
+@pytest.mark.parametrize("weight2", [-0.1, 1.5])
+def test_qhadam_refuses_a_weight_that_would_make_a_square_negative(weight2):
+    with pytest.raises(ValueError, match=r"qhadam: weight2 must be in \[0, 1\]"):
+        optim.qhadam(0.1, weight2=weight2)
+
+
 def test_adabeliefs_steps_grow_under_steady_gradients_and_adams_do_not():
     steady = np.full((300, 1), 2.0)
     belief, _ = walk(optim.adabelief(0.01), steady)

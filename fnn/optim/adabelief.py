@@ -53,7 +53,7 @@ def adabelief(
       b2: decay of the average squared surprise, in [0, 1).
       eps: added to the root, in units of the gradient.
       eps_root: added to s at each step, in units of the gradient squared. It bounds the steps
-        where gradients do not change: their square root sums to about eps_root / (1 - b2).
+        where gradients do not change: there s tends to eps_root / (1 - b2).
 
     Where implementations disagree: the paper adds one eps in both places; its published code and
     optax have 1e-16 by default, as here, the paper's text 1e-8.

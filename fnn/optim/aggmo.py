@@ -36,10 +36,12 @@ def aggmo(learning_rate: Hyper = 0.1, *, decays: Sequence[float] = (0.0, 0.9, 0.
 
     Args:
       learning_rate: eta >= 0, or a schedule.
-      decays: the K decays beta, each in [0, 1); the paper's are 1 - 10^-i for i = 0 to K - 1.
+      decays: the K decays beta, numbers in [0, 1); the paper's are 1 - 10^-i for i = 0 to K - 1.
+        They are fixed: their number is part of the state's shape.
 
     Raises:
       ValueError: if there is no decay, or one is out of range.
+      TypeError: if they are no sequence of numbers.
 
     Source: Lucas et al. 2019, equation 3, https://arxiv.org/abs/1804.00325
 
@@ -49,7 +51,8 @@ def aggmo(learning_rate: Hyper = 0.1, *, decays: Sequence[float] = (0.0, 0.9, 0.
     >>> print(updates)  # half of the -2 that is left of the slower velocity
     [-1.]
     """
-    decays = tuple(decays)
+    if not isinstance(decays, Sequence) or any(callable(decay) for decay in decays):
+        raise TypeError(f"aggmo: decays must be a sequence of numbers, got {decays!r}")
     if not decays:
         raise ValueError("aggmo: decays must have one decay at least, got none")
     for decay in decays:

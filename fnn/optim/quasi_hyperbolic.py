@@ -105,8 +105,11 @@ def qhadam(
       b1: decay of the average gradient, in [0, 1).
       b2: decay of the average square, in [0, 1).
       weight: nu_1, of the average gradient: 1 is `adam`, 0 an RMSprop with bias correction.
-      weight2: nu_2, of the average square; below 1 single large gradients step less.
+      weight2: nu_2, of the average square, in [0, 1]; below 1 single large gradients step less.
       eps: added to the root, in units of the gradient.
+
+    Raises:
+      ValueError: if weight2 is out of its range, where a square could come out negative.
 
     Source: Ma & Yarats 2019, equations 15 to 17 and section 4.3 (defaults of its experiments),
       https://arxiv.org/abs/1810.06801
@@ -116,6 +119,8 @@ def qhadam(
     >>> print(round(float(updates[0]), 4))
     -0.1
     """
+    if isinstance(weight2, int | float) and not 0 <= weight2 <= 1:
+        raise ValueError(f"qhadam: weight2 must be in [0, 1], got {weight2}; 1 is Adam's square")
     hypers = Hypers(
         "qhadam", learning_rate=learning_rate, b1=b1, b2=b2, weight=weight, weight2=weight2, eps=eps
     )

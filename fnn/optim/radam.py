@@ -54,14 +54,15 @@ def radam(
     Args:
       learning_rate: eta; >= 0, or a schedule. In the first steps it multiplies the gradient itself.
       b1: decay of the average gradient, in [0, 1).
-      b2: decay of the average square, in (0.6, 1); below 0.6 rho never comes above 4.
+      b2: decay of the average square, in [0, 1). Up to 1 - 2 / (threshold + 1), which is 2/3 for 5,
+        rho never comes to the threshold and the step stays momentum's.
       eps: added to the root, in units of the gradient.
       eps_root: added inside the root, in units of the gradient squared.
       threshold: rho from which the second moment is used, >= 4.
 
     Where implementations disagree: the paper rectifies above 4, its published code, optax and
-    PyTorch from (above) 5; with b2 = 0.999 either is the sixth step. PyTorch adds eps before the
-    bias correction of the root.
+    PyTorch from (above) 5; with b2 = 0.999 these are the fifth and the sixth step. PyTorch adds eps
+    before the bias correction of the root.
 
     Source: Liu et al. 2020, algorithm 2, https://arxiv.org/abs/1908.03265
     Same as: optax.radam
