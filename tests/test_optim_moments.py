@@ -55,6 +55,37 @@ def test_aggmo_follows_its_equations():
     np.testing.assert_allclose(walk(optim.aggmo(0.1), GRADIENTS)[0], expected, rtol=1e-12)
 
 
+def test_adan_follows_the_papers_algorithm_in_the_papers_own_betas():
+    """There the betas weigh what is new, theta is divided, and bias is corrected in its code."""
+    b1, b2, b3, eta, decay = 0.02, 0.08, 0.01, 0.05, 0.3
+    theta, path = np.ones(3), []
+    m, v, n, before = np.zeros(3), np.zeros(3), np.zeros(3), GRADIENTS[0]
+    for t, g in enumerate(GRADIENTS, 1):
+        m = (1 - b1) * m + b1 * g
+        v = (1 - b2) * v + b2 * (g - before)
+        n = (1 - b3) * n + b3 * (g + (1 - b2) * (g - before)) ** 2
+        mean, change, square = (
+            a / (1 - (1 - b) ** t) for a, b in ((m, b1), (v, b2), (n, b3))
+        )  # fmt: skip
+        step = eta / (np.sqrt(square) + 1e-8) * (mean + (1 - b2) * change)
+        theta = (theta - step) / (1 + decay * eta)
+        before = g
+        path.append(theta)
+    found, _ = walk(optim.adan(0.05, weight_decay=0.3), GRADIENTS)
+    np.testing.assert_allclose(1 + np.cumsum(found, 0), path, rtol=1e-12)
+
+
+def test_lars_follows_the_papers_algorithm_with_its_sum_of_norms():
+    w, v, path = np.ones(3), np.zeros(3), []
+    for g in GRADIENTS:
+        local = 0.02 * np.linalg.norm(w) / (np.linalg.norm(g) + 0.3 * np.linalg.norm(w))
+        v = 0.9 * v + 0.5 * local * (g + 0.3 * w)
+        w = w - v
+        path.append(w)
+    found, _ = walk(optim.lars(0.5, trust=0.02, weight_decay=0.3), GRADIENTS)
+    np.testing.assert_allclose(1 + np.cumsum(found, 0), path, rtol=1e-12)
+
+
 # what the papers claim
 
 
@@ -143,6 +174,18 @@ def test_radam_steps_by_momentum_until_its_sixth_step():
     assert abs(early[4, 0]) < 0.1
 
 
+def test_radam_begins_to_rectify_at_the_same_step_in_float32():
+    g, b2 = jnp.full(1, 3.0, jnp.float32), 0.9999  # where 1 - b2^t has three good digits
+    optimizer = optim.radam(jnp.float32(0.1), b2=b2)
+    state, updates = optimizer.init(g), []
+    for _ in range(7):
+        u, state = optimizer.update(g, state)
+        assert u.dtype == jnp.float32
+        updates.append(float(u[0]))
+    exact, _ = walk(optim.radam(0.1, b2=b2), np.full((7, 1), 3.0))
+    np.testing.assert_allclose(updates, exact[:, 0], rtol=2e-3)
+
+
 def test_radams_factor_ends_at_one_and_its_step_at_adams():
     steady = np.full((5000, 1), 3.0)
     found, _ = walk(optim.radam(0.01, b2=0.99), steady)
@@ -157,12 +200,35 @@ def test_adopt_divides_by_the_squares_before_and_not_by_its_own():
     np.testing.assert_allclose(other[1], ones[1] / 2, rtol=1e-12)  # linear in the gradient
 
 
-def test_adans_first_step_is_adams_and_then_it_looks_ahead():
-    steady, _ = walk(optim.adan(0.1, eps_root=0.0), np.full((30, 1), 4.0))
+def test_adan_of_a_gradient_that_does_not_change_is_adam():
+    steady, _ = walk(optim.adan(0.1), np.full((30, 1), 4.0))
     np.testing.assert_allclose(steady, -0.1, rtol=1e-6)
-    rising, _ = walk(optim.adan(0.1, b1=0.0, b2=0.5, b3=0.0, eps_root=0.0), [[1.0], [3.0]])
-    ahead = 3.0 + 0.5 * (0.5 * 2.0 / (1 - 0.5**2))  # the gradient and half of its average change
-    np.testing.assert_allclose(rising[1], -0.1 * ahead / 4.0, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("form", "weight"), [("paper", 0.75), ("optax", 0.25)])
+def test_adan_looks_ahead_by_b2_of_the_average_change(form, weight):
+    make = optim.adan(0.1, b1=0.0, b2=0.75, b3=0.0, eps=0.0, form=form)
+    rising, _ = walk(make, [[1.0], [3.0]])
+    ahead = 3.0 + weight * (0.25 * 2.0 / (1 - 0.75**2))  # the gradient, its average change
+    np.testing.assert_allclose(rising[1], -0.1 * ahead / (3.0 + weight * 2.0), rtol=1e-9)
+
+
+def test_adopt_goes_where_adam_is_led_astray():
+    """Reddi et al. 2018: one gradient of 3 outweighs two of -1, and Adam's root undoes that."""
+    gradients = np.tile([3.0, -1.0, -1.0], 400)[:, None]
+    adam, _ = walk(optim.adam(0.01, b1=0.0, b2=0.1), gradients)
+    adopt, _ = walk(optim.adopt(0.01, b1=0.0, b2=0.1), gradients)
+    assert adam.sum() > 1  # uphill
+    assert adopt.sum() < -1
+
+
+def test_ademamix_remembers_a_gradient_that_adam_has_forgotten():
+    gradients = np.concatenate([[[1.0]], np.zeros((1000, 1))])
+    found, state = walk(optim.ademamix(0.1, b2=0.0, eps=1.0), gradients)
+    np.testing.assert_allclose(state.slow, 1e-4 * 0.9999**1000, rtol=1e-9)
+    np.testing.assert_allclose(found[-1], -0.1 * 5 * state.slow, rtol=1e-9)
+    adam, _ = walk(optim.adam(0.1, b2=0.0, eps=1.0), gradients)
+    assert np.abs(adam[-1]) < 1e-40
 
 
 def test_ademamix_without_its_long_memory_is_adamw():
@@ -179,6 +245,45 @@ def test_a_layers_step_does_not_see_the_scale_of_its_gradient(make):
 
 def eps(make):
     return {} if make is optim.lars else {"eps": 0.0}
+
+
+def test_lars_bounds_its_step_where_decay_cancels_the_gradient():
+    params = jnp.array([3.0, 4.0])
+
+    def length(form):
+        lars = optim.lars(1.0, trust=0.1, weight_decay=0.5, form=form)
+        return np.linalg.norm(walk(lars, [-0.5 * (1 + 1e-6) * params], params)[0])
+
+    assert length("paper") < 1e-6
+    np.testing.assert_allclose(length("optax"), 0.1 * 5, rtol=1e-6)
+
+
+@pytest.mark.parametrize("make", [optim.adan, optim.lars])
+def test_a_form_that_is_not_known_is_refused(make):
+    with pytest.raises(ValueError, match="form must be one of paper, optax, got 'torch'"):
+        make(0.1, form="torch")
+
+
+@pytest.mark.parametrize("make", [optim.adan, optim.lamb, optim.lars])
+def test_what_the_mask_leaves_out_steps_as_if_there_were_no_decay(make):
+    params = {"w": jnp.array([1.0, 2.0]), "b": jnp.array([3.0])}
+    grads = {"w": jnp.array([0.5, -1.0]), "b": jnp.array([0.2])}
+
+    def step(**knobs):
+        optimizer = make(0.1, **knobs)
+        return optimizer.update(grads, optimizer.init(params), params)[0]
+
+    some, none, whole = step(weight_decay=0.5, mask="w"), step(), step(weight_decay=0.5)
+    assert jnp.array_equal(some["b"], none["b"])
+    assert jnp.array_equal(some["w"], whole["w"])
+    assert not jnp.allclose(some["w"], none["w"])
+
+
+def test_nadamw_is_nadam_and_a_share_of_the_weights():
+    found, _ = walk(optim.nadamw(0.1, weight_decay=0.0), GRADIENTS)
+    np.testing.assert_allclose(found, walk(optim.nadam(0.1), GRADIENTS)[0], rtol=1e-12)
+    still, _ = walk(optim.nadamw(0.1, weight_decay=0.5), np.zeros((10, 1)))
+    np.testing.assert_allclose(1 + still.sum(), (1 - 0.1 * 0.5) ** 10, rtol=1e-12)
 
 
 def test_lambs_step_is_a_share_of_the_layers_norm():

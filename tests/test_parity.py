@@ -122,9 +122,13 @@ TABLE = {
         1e-2,
     ),
     "adopt": (optim.adopt, optax.contrib.adopt, 1e-2),
-    "adan": (optim.adan, optax.adan, 1e-3),
-    "adan(decay)": (
-        lambda lr: optim.adan(lr, weight_decay=0.1),
+    "adan(optax's form)": (
+        lambda lr: optim.adan(lr, form="optax", eps_root=1e-8),
+        optax.adan,
+        1e-3,
+    ),
+    "adan(optax's form, decay)": (
+        lambda lr: optim.adan(lr, form="optax", eps_root=1e-8, weight_decay=0.1),
         lambda lr: optax.adan(lr, weight_decay=0.1),
         1e-3,
     ),
@@ -140,15 +144,24 @@ TABLE = {
         lambda lr: optax.novograd(lr, b2=0.9, weight_decay=0.1),
         1e-3,
     ),
-    "lamb": (optim.lamb, optax.lamb, 1e-2),
-    "lamb(decay)": (
-        lambda lr: optim.lamb(lr, weight_decay=0.1),
-        lambda lr: optax.lamb(lr, weight_decay=0.1),
-        1e-2,
+    "lamb": (optim.lamb, optax.lamb, 3e-3),
+    "lamb(mask)": (
+        lambda lr: optim.lamb(lr, weight_decay=0.1, mask=lambda p: jax.tree.map(_matrix, p)),
+        lambda lr: optax.lamb(lr, weight_decay=0.1, mask=lambda p: jax.tree.map(_matrix, p)),
+        3e-3,
     ),
     "lars": (optim.lars, optax.lars, 1e-1),
-    "lars(decay)": (
-        lambda lr: optim.lars(lr, trust=0.01, weight_decay=0.1),
+    "lars(optax's form, mask)": (
+        lambda lr: optim.lars(
+            lr, form="optax", weight_decay=0.1, mask=lambda p: jax.tree.map(_matrix, p)
+        ),
+        lambda lr: optax.lars(
+            lr, weight_decay=0.1, weight_decay_mask=lambda p: jax.tree.map(_matrix, p)
+        ),
+        1e-1,
+    ),
+    "lars(optax's form, decay)": (
+        lambda lr: optim.lars(lr, trust=0.01, weight_decay=0.1, form="optax"),
         lambda lr: optax.lars(lr, trust_coefficient=0.01, weight_decay=0.1),
         1e-1,
     ),

@@ -154,7 +154,6 @@ def optax_peers() -> dict[str, Make]:
         "yogi": optax.yogi,
         "nadamw": optax.nadamw,
         "adopt": optax.contrib.adopt,
-        "adan": optax.adan,
         "ademamix": optax.contrib.ademamix,
         "novograd": optax.novograd,
         "lamb": optax.lamb,

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from fnn.optim.adam import AdamwState
-from fnn.optim.base import Optimizer, advance, each, kept_by, need_params, zeros
+from fnn.optim.base import Optimizer, advance, each, kept_by, need_params, one_of, zeros
 from fnn.optim.hypers import Hyper, HyperLeaf, Hypers
 from fnn.trees import norm
 
@@ -88,17 +88,15 @@ def lamb(
         now = hypers.at(state.count, state)
         decayed = kept_by(mask, params, "lamb")
 
-        def rule(h, g, m, v, p):
+        def rule(h, g, m, v, shrinking, p):
             m = h.b1 * m + (1 - h.b1) * g
             v = h.b2 * v + (1 - h.b2) * g**2
             root = jnp.sqrt(v * h.debias("b2") + h.eps_root)
-            return m * h.debias("b1") / (root + h.eps) + h.weight_decay * p, m, v
+            d = m * h.debias("b1") / (root + h.eps) + h.weight_decay * shrinking
+            return -h.learning_rate * _trust(norm(p), norm(d)) * d, m, v, shrinking
 
-        directions, mu, nu = each(
-            rule, now, grads, state.mu, state.nu, params=decayed, count=state.count
-        )
-        (updates,) = each(
-            lambda h, d, p: (-h.learning_rate * _trust(p, d) * d,), now, directions, params=params
+        updates, mu, nu, _ = each(
+            rule, now, grads, state.mu, state.nu, decayed, params=params, count=state.count
         )
         return updates, AdamwState(advance(state.count), mu, nu, **now)
 
@@ -112,15 +110,17 @@ def lars(
     trust: Hyper = 1e-3,
     weight_decay: Hyper = 0.0,
     mask: Any = None,
+    form: str = "paper",
 ) -> Optimizer:
     r"""Momentum whose gradients are, at each leaf, scaled to the size of the leaf's parameters.
 
     .. math::
         d_t &= g_t + \lambda \theta_{t-1} \\
         v_t &= \gamma v_{t-1} - \eta \, \tau
-              \frac{\lVert \theta_{t-1} \rVert}{\lVert d_t \rVert} \, d_t, \qquad u_t = v_t
+              \frac{\lVert \theta_{t-1} \rVert}
+                   {\lVert g_t \rVert + \lambda \lVert \theta_{t-1} \rVert} \, d_t, \qquad u_t = v_t
 
-    The factor tau ||theta|| / ||d|| is 1 where a norm is 0.
+    The factor of eta is 1 where the numerator or the denominator is 0.
 
     Args:
       learning_rate: eta; >= 0, or a schedule. eta tau is the relative size of a single step.
@@ -128,21 +128,23 @@ def lars(
       trust: tau, the trust coefficient, >= 0.
       weight_decay: lambda >= 0, an L2 penalty, added before the gradient is scaled.
       mask: which parameters decay; as in `add_decayed_weights`.
+      form: "paper", or "optax", which divides by the norm of d in place of the sum of norms.
 
     Raises:
-      ValueError: in update, if it is called without the parameters.
+      ValueError: if `form` is another word; in update, if it is called without the parameters.
 
-    Where implementations disagree: the paper divides by ||g|| + lambda ||theta||, which bounds the
-    norm of d; optax, and this, by the norm of d itself.
+    Where implementations disagree: on the denominator, which differs where there is weight decay:
+    the sum of norms bounds the norm of d, which the two parts may also cancel.
 
     Source: You et al. 2017, algorithm 1, https://arxiv.org/abs/1708.03888
-    Same as: optax.lars
+    Same as: optax.lars with form="optax"; without weight decay also with the paper's
 
     >>> optimizer, params = lars(1.0, trust=0.1), jnp.array([3.0, 4.0])
     >>> updates, _ = optimizer.update(jnp.array([0.0, 7.0]), optimizer.init(params), params)
     >>> print(round(float(updates[1]), 4))
     -0.5
     """
+    one_of("lars", "form", form, ("paper", "optax"))
     hypers = Hypers(
         "lars", learning_rate=learning_rate, decay=decay, trust=trust, weight_decay=weight_decay
     )
@@ -154,20 +156,20 @@ def lars(
         need_params("lars", params, "it measures its step by")
         now = hypers.at(state.count, state)
         decayed = kept_by(mask, params, "lars")
-        (directions,) = each(lambda h, g, p: (g + h.weight_decay * p,), now, grads, params=decayed)
 
-        def rule(h, d, v, p):
-            v = h.decay * v - h.learning_rate * _trust(p, d, h.trust) * d
-            return v, v
+        def rule(h, g, v, shrinking, p):
+            d = g + h.weight_decay * shrinking
+            below = norm(g) + h.weight_decay * norm(shrinking) if form == "paper" else norm(d)
+            v = h.decay * v - h.learning_rate * _trust(norm(p), below, h.trust) * d
+            return v, v, shrinking
 
-        updates, velocity = each(rule, now, directions, state.velocity, params=params)
+        updates, velocity, _ = each(rule, now, grads, state.velocity, decayed, params=params)
         return updates, LarsState(advance(state.count), velocity, **now)
 
     return Optimizer(init, update)
 
 
-def _trust(p: jax.Array, d: jax.Array, trust: Any = 1) -> jax.Array:
-    """The norm of the parameters over that of the direction, times `trust`; 1 if either is 0."""
-    mine, its = norm(p).astype(d.dtype), norm(d).astype(d.dtype)
-    either = (mine == 0) | (its == 0)
-    return jnp.where(either, 1, trust * mine / jnp.where(its == 0, 1, its))
+def _trust(above: jax.Array, below: jax.Array, trust: Any = 1) -> jax.Array:
+    """`trust * above / below`, two norms; 1 if either is 0."""
+    either = (above == 0) | (below == 0)
+    return jnp.where(either, 1, trust * above / jnp.where(below == 0, 1, below))
