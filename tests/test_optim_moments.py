@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fnn import optim
+from fnn.optim import schedules
 
 pytestmark = pytest.mark.usefixtures("x64")
 GRADIENTS = np.random.default_rng(0).normal(size=(12, 3)) * np.array([1.0, 10.0, 0.1])
@@ -231,6 +232,23 @@ def test_ademamix_remembers_a_gradient_that_adam_has_forgotten():
     assert np.abs(adam[-1]) < 1e-40
 
 
+def test_the_half_life_of_ademamixs_decay_grows_in_a_straight_line():
+    decay = schedules.half_life(0.9, 0.9999, steps=100, begin=10)
+    lives = np.log(0.5) / np.log(np.asarray(decay(jnp.arange(0, 121, 10))))
+    line = np.interp(np.arange(0, 121, 10), [10, 110], np.log(0.5) / np.log([0.9, 0.9999]))
+    np.testing.assert_allclose(lives, line, rtol=1e-9)
+    t = 0.3  # and it is the paper's formula
+    low, high = np.log([0.9, 0.9999])
+    paper = np.exp(low * high / ((1 - t) * high + t * low))
+    np.testing.assert_allclose(decay(jnp.array(40)), paper, rtol=1e-12)
+
+
+@pytest.mark.parametrize("decays", [(0.0, 0.9), (0.9, 1.0)])
+def test_a_half_life_is_that_of_a_decay(decays):
+    with pytest.raises(ValueError, match=r"half_life: (start|end) must be in \(0, 1\)"):
+        schedules.half_life(*decays, steps=10)
+
+
 def test_ademamix_without_its_long_memory_is_adamw():
     ours = optim.ademamix(0.1, alpha=0.0, weight_decay=0.1)
     adamw = optim.adamw(0.1, weight_decay=0.1)
@@ -279,10 +297,13 @@ def test_what_the_mask_leaves_out_steps_as_if_there_were_no_decay(make):
     assert not jnp.allclose(some["w"], none["w"])
 
 
-def test_nadamw_is_nadam_and_a_share_of_the_weights():
-    found, _ = walk(optim.nadamw(0.1, weight_decay=0.0), GRADIENTS)
-    np.testing.assert_allclose(found, walk(optim.nadam(0.1), GRADIENTS)[0], rtol=1e-12)
-    still, _ = walk(optim.nadamw(0.1, weight_decay=0.5), np.zeros((10, 1)))
+@pytest.mark.parametrize(
+    ("make", "plain"), [(optim.nadamw, optim.nadam), (optim.adamaxw, optim.adamax)]
+)
+def test_decoupled_decay_is_the_plain_step_and_a_share_of_the_weights(make, plain):
+    found, _ = walk(make(0.1, weight_decay=0.0), GRADIENTS)
+    np.testing.assert_allclose(found, walk(plain(0.1), GRADIENTS)[0], rtol=1e-12)
+    still, _ = walk(make(0.1, weight_decay=0.5), np.zeros((10, 1)))
     np.testing.assert_allclose(1 + still.sum(), (1 - 0.1 * 0.5) ** 10, rtol=1e-12)
 
 

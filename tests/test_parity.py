@@ -121,6 +121,12 @@ TABLE = {
         lambda lr: optax.nadamw(lr, weight_decay=0.1, mask=lambda p: jax.tree.map(_matrix, p)),
         1e-2,
     ),
+    "adamaxw": (optim.adamaxw, optax.adamaxw, 1e-2),
+    "adamaxw(mask)": (
+        lambda lr: optim.adamaxw(lr, weight_decay=0.1, mask=lambda p: jax.tree.map(_matrix, p)),
+        lambda lr: optax.adamaxw(lr, weight_decay=0.1, mask=lambda p: jax.tree.map(_matrix, p)),
+        1e-2,
+    ),
     "adopt": (optim.adopt, optax.contrib.adopt, 1e-2),
     "adan(optax's form)": (
         lambda lr: optim.adan(lr, form="optax", eps_root=1e-8),

@@ -153,6 +153,7 @@ def optax_peers() -> dict[str, Make]:
         "radam": optax.radam,
         "yogi": optax.yogi,
         "nadamw": optax.nadamw,
+        "adamaxw": optax.adamaxw,
         "adopt": optax.contrib.adopt,
         "ademamix": optax.contrib.ademamix,
         "novograd": optax.novograd,

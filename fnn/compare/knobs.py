@@ -81,6 +81,7 @@ KNOBS: Mapping[str, Sequence[Trial]] = {
     "radam": _MOMENTS,
     "yogi": (*_MOMENTS[:3], Trial({"eps": 1e-6})),
     "nadamw": _DECOUPLED,
+    "adamaxw": _DECOUPLED,
     "adopt": _MOMENTS,
     "adan": (Trial({"b1": 0.9}), Trial({"b2": 0.98}), Trial({"b3": 0.999})),
     "ademamix": (Trial({"alpha": 1.0}), Trial({"b3": 0.999}), Trial({"b2": 0.99})),

@@ -24,6 +24,7 @@ from fnn.optim.adam import adam as adam
 from fnn.optim.adam import adamax as adamax
 from fnn.optim.adam import adamw as adamw
 from fnn.optim.adam import nadam as nadam
+from fnn.optim.adamaxw import adamaxw as adamaxw
 from fnn.optim.adan import adan as adan
 from fnn.optim.ademamix import ademamix as ademamix
 from fnn.optim.adopt import adopt as adopt

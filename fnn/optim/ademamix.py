@@ -60,7 +60,7 @@ def ademamix(
       b1: decay of the short average, in [0, 1).
       b2: decay of the average square, in [0, 1).
       b3: decay of the long average, in [0, 1); it remembers about 1 / (1 - b3) steps. A schedule
-        from b1 upwards keeps the start calm.
+        from b1 upwards keeps the start calm: the paper's is `schedules.half_life(b1, b3, steps=T)`.
       alpha: weight of the long average, >= 0, or a schedule from 0 upwards; 0 is `adamw`.
       eps: added to the root, in units of the gradient.
       eps_root: added inside the root, in units of the gradient squared.
@@ -70,8 +70,10 @@ def ademamix(
     Raises:
       ValueError: in update, if it is called without the parameters.
 
-    Where implementations disagree: the paper warms alpha and b3 up; optax and this do if they are
-    given as schedules, and by default not.
+    Where implementations disagree: the paper warms alpha and b3 up, mostly for T steps, the whole
+    length of a training; optax and this do if they are given as schedules, alpha's being
+    `schedules.linear(0, alpha, steps=T)`, and by default not. The paper counts their steps from 1,
+    schedules here count from 0.
 
     Source: Pagliardini et al. 2024, algorithm 1, https://arxiv.org/abs/2409.03137
     Same as: optax.contrib.ademamix

@@ -9,6 +9,7 @@ from fnn.optim.adafactor import adafactor
 from fnn.optim.adagrad import adagrad
 from fnn.optim.adahessian import adahessian
 from fnn.optim.adam import adam, adamax, adamw, nadam
+from fnn.optim.adamaxw import adamaxw
 from fnn.optim.adan import adan
 from fnn.optim.ademamix import ademamix
 from fnn.optim.adopt import adopt
@@ -82,6 +83,7 @@ NAMES: Mapping[str, Callable[..., Optimizer]] = {
     "radam": radam,
     "yogi": yogi,
     "nadamw": nadamw,
+    "adamaxw": adamaxw,
     "adopt": adopt,
     "adan": adan,
     "ademamix": ademamix,

@@ -111,8 +111,11 @@ def qhadam(
     Raises:
       ValueError: if weight2 is out of its range, where a square could come out negative.
 
-    Source: Ma & Yarats 2019, equations 15 to 17 and section 4.3 (defaults of its experiments),
-      https://arxiv.org/abs/1810.06801
+    Where implementations disagree: on the defaults. These are what the authors advise to those who
+    come from Adam; their code itself has Adam's, with both weights 1.
+
+    Source: Ma & Yarats 2019, https://arxiv.org/abs/1810.06801; defaults:
+      https://facebookresearch.github.io/qhoptim
 
     >>> optimizer = qhadam(0.1)
     >>> updates, _ = optimizer.update(jnp.array([5.0]), optimizer.init(jnp.ones(1)))

@@ -21,3 +21,4 @@ from fnn.optim.schedules.joined import join as join
 from fnn.optim.schedules.joined import one_cycle as one_cycle
 from fnn.optim.schedules.joined import warmup as warmup
 from fnn.optim.schedules.joined import warmup_cosine as warmup_cosine
+from fnn.optim.schedules.memory import half_life as half_life
