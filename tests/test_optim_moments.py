@@ -187,6 +187,13 @@ def test_radam_begins_to_rectify_at_the_same_step_in_float32():
     np.testing.assert_allclose(updates, exact[:, 0], rtol=2e-3)
 
 
+def test_radam_walks_to_where_pytorchs_does():
+    """Where eps is 0; the number is printed by tests/data/torch_moments.py."""
+    gradients = np.tile([1.0, -2.0, 0.5, 3.0, 0.1], 4)[:, None]
+    updates, _ = walk(optim.radam(0.1, b2=0.99, eps=0.0), gradients)
+    np.testing.assert_allclose(1 + updates.sum(), 0.7597315459134766, rtol=1e-12)
+
+
 def test_radams_factor_ends_at_one_and_its_step_at_adams():
     steady = np.full((5000, 1), 3.0)
     found, _ = walk(optim.radam(0.01, b2=0.99), steady)
