@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 
 import fnn
+from fnn.checkpoint import write_atomically
 from fnn.compare import compare
 from fnn.compare.arena import Run
 from fnn.compare.contestants import DEFAULT, contestants
-from fnn.compare.files import NAMES, PICTURES, write_whole
+from fnn.compare.files import NAMES, PICTURES
 from fnn.compare.plan import look_steps
 from fnn.compare.result import path_distance
 from fnn.compare.stages import best_setting
@@ -235,14 +236,14 @@ def test_the_page_needs_nothing_from_elsewhere_and_escapes_every_name(found):
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
     path = tmp_path / "results.csv"
-    write_whole(path, b"old")
+    write_atomically(path, b"old")
 
     def fail(*_):
         raise OSError("disk full")
 
     monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(OSError, match="disk full"):
-        write_whole(path, b"new")
+        write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["results.csv"]
 

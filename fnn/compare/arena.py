@@ -25,6 +25,7 @@ from fnn.compare.program import (
 from fnn.compare.task import Task
 from fnn.core import Layer
 from fnn.train.run import examples
+from fnn.trees import size_bytes
 
 
 class Run(NamedTuple):
@@ -141,7 +142,7 @@ class Program:
             contestant.make, *jax.tree.map(lambda a: a[0], (dealt[0], arena.starts))
         )
         self.fingerprint = _fingerprint(arena.fingerprint, self._lowered.as_text(), first.as_text())
-        self.state_bytes = size_of(dealt[1].opt_state) // arena.lanes
+        self.state_bytes = size_bytes(dealt[1].opt_state) // arena.lanes
         self.seconds = time.perf_counter() - begun
         self._compiled: Any = None
         self._future: Future | None = None
@@ -172,11 +173,6 @@ class Program:
         begun = time.perf_counter()
         self._compiled = self._lowered.compile()
         self.seconds += time.perf_counter() - begun
-
-
-def size_of(tree: Any) -> int:
-    """The bytes of a tree of arrays."""
-    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 
 def _fingerprint(*parts: Any) -> str:

@@ -4,13 +4,14 @@ import csv
 import io
 import json
 import math
-import os
 import pathlib
 import tempfile
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from fnn.checkpoint import write_atomically
 
 if TYPE_CHECKING:
     from fnn.compare.result import Comparison, Log
@@ -68,29 +69,8 @@ def write(found: "Comparison", out: Any) -> list[str]:
         "report.html": as_html(found, figures).encode(),
     }
     for name, content in contents.items():
-        write_whole(folder / name, content)
+        write_atomically(folder / name, content)
     return [str(folder / name) for name in contents]
-
-
-def write_whole(path: pathlib.Path, content: bytes) -> None:
-    """Write a file so that a reader finds the old one or the new one, never a part of it."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException:
-        pathlib.Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def as_json(found: "Comparison") -> str:

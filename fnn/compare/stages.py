@@ -11,11 +11,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from fnn.compare.arena import Arena, Lane, Program, Run, run, size_of, walk
+from fnn.compare.arena import Arena, Lane, Program, Run, run, walk
 from fnn.compare.knobs import last_round
 from fnn.compare.plan import Costs, Plan, fitted, look_steps
 from fnn.compare.result import Log, path_distance
 from fnn.compare.store import Store
+from fnn.trees import size_bytes
 
 WALK = 20  # steps over which ours and optax's paths are held together
 WALK_RATE = (
@@ -94,7 +95,7 @@ def trace_all(job: Job) -> None:
         job.report(0, f"tracing {log.contestant.label}")
         program = _guarded(log, "compile", lambda log=log: Program(job.arena, log.contestant))
         job.programs[place] = program
-        log.param_bytes = size_of(params)
+        log.param_bytes = size_bytes(params)
         log.knobs = dict(log.contestant.defaults)
         if program is not None:
             log.state_bytes = program.state_bytes

@@ -5,7 +5,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from fnn.compare.files import check_out, write_whole
+from fnn.checkpoint import write_atomically
+from fnn.compare.files import check_out
 from fnn.compare.surface import Entry
 from fnn.surfaces import Surface
 
@@ -77,7 +78,7 @@ def write(surface: Surface, entries: Sequence[Entry], out: Any) -> list[str]:
         "json": as_json(surface, entries).encode(),
     }
     for kind, content in contents.items():
-        write_whole(folder / f"{surface.name}.{kind}", content)
+        write_atomically(folder / f"{surface.name}.{kind}", content)
     return [str(folder / f"{surface.name}.{kind}") for kind in contents]
 
 
