@@ -6,8 +6,8 @@ import os
 import pathlib
 import re
 import warnings
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from fnn.checkpoint.files import describe, load, save
 from fnn.checkpoint.leaves import CheckpointError
 
+T = TypeVar("T")
 _FILE = re.compile(r"step_(\d{10})\.safetensors")
 
 
@@ -139,20 +140,31 @@ class Checkpoints:
         Raises:
           CheckpointError: if there are checkpoints and none can be read.
         """
-        return self._first(reversed(self.steps()), like)
+        return self._first(reversed(self.steps()), lambda step: self._found(step, like))
+
+    def latest_note(self) -> dict[str, Any] | None:
+        """The note of the newest checkpoint whose header can be read, or None; arrays stay there.
+
+        Raises:
+          CheckpointError: if there are checkpoints and no header can be read.
+        """
+        return self._first(reversed(self.steps()), lambda step: describe(self.path(step)).note)
 
     def best(self, like: Any = None) -> Found | None:
         """The checkpoint with the best value, or None if none has a value."""
         if self._best_is is None:
             raise ValueError("Checkpoints: best() needs to know which is better; give best='min'")
-        return self._first(self._by_value(self.steps()), like)
+        return self._first(self._by_value(self.steps()), lambda step: self._found(step, like))
 
-    def _first(self, steps: Any, like: Any) -> Found | None:
-        """The first of these that can be read."""
+    def _found(self, step: int, like: Any) -> Found:
+        return Found(step, load(self.path(step), like), describe(self.path(step)).note)
+
+    def _first(self, steps: Iterable[int], read: Callable[[int], T]) -> T | None:
+        """What is read of the first of these that can be read."""
         failed = None
         for step in steps:
             try:
-                return Found(step, load(self.path(step), like), describe(self.path(step)).note)
+                return read(step)
             except CheckpointError as error:
                 if "does not fit" in str(error):
                     raise  # an older one would not fit either

@@ -59,7 +59,7 @@ def fingerprint(tree: Any) -> str:
     for leaf in jax.tree.leaves(tree):
         array = np.asarray(leaf, order="C")
         found = zlib.crc32(f"{array.dtype}{array.shape}".encode(), found)
-        found = zlib.crc32(array.tobytes(), found)
+        found = zlib.crc32(array.reshape(-1).view(np.uint8).data, found)
     return f"{found:08x}"
 
 
@@ -86,10 +86,10 @@ class Keeper:
           ValueError: if the folder holds another run; the message says what differs.
         """
         self._identity = run
-        found = self.files.latest()
-        if found is None:
+        note = self.files.latest_note()
+        if note is None:
             return None
-        there = found.note.get("run", {})
+        there = note.get("run", {})
         apart = [name for name in run if there.get(name) != run[name]]
         if apart:
             lines = "\n".join(
@@ -100,7 +100,7 @@ class Keeper:
                 "give a folder of its own to each run, or delete it to start anew"
             )
         found = self.files.latest(log.tree())
-        assert found is not None  # it was there a moment ago
+        assert found is not None  # its header was there a moment ago
         log.recall(found.tree, found.note["log"])
         stopped = found.note["stopped"]
         goes_on = stopped is None or stopped.startswith(("interrupted", "all "))
