@@ -140,11 +140,13 @@ def nadam(
     """
     hypers = Hypers("nadam", learning_rate=learning_rate, b1=b1, b2=b2, eps=eps, eps_root=eps_root)
 
-    def direction(h, g, m):
-        ahead = m * h.debias("b1", ahead=1)
-        return h.b1 * ahead + (1 - h.b1) * (g * h.debias("b1"))
+    return _two_moments(hypers, looking_ahead)
 
-    return _two_moments(hypers, direction)
+
+def looking_ahead(h: Any, g: jax.Array, m: jax.Array) -> jax.Array:
+    """Nesterov's first moment: the average of the next step, and of this gradient its share."""
+    ahead = m * h.debias("b1", ahead=1)
+    return h.b1 * ahead + (1 - h.b1) * (g * h.debias("b1"))
 
 
 def _two_moments(hypers: Hypers, direction: Callable[..., jax.Array]) -> Optimizer:
@@ -218,6 +220,14 @@ def adamw(
         weight_decay=weight_decay,
     )
 
+    return two_moments_and_decay(hypers, lambda h, g, m: m * h.debias("b1"), mask)
+
+
+def two_moments_and_decay(
+    hypers: Hypers, direction: Callable[..., jax.Array], mask: Any
+) -> Optimizer:
+    """AdamW's rule, whose first moment enters the step as `direction(h, g, m)`."""
+
     def init(params):
         return AdamwState(jnp.zeros((), jnp.int32), zeros(params), zeros(params), **hypers.init())
 
@@ -226,19 +236,14 @@ def adamw(
             m = h.b1 * m + (1 - h.b1) * g
             v = h.b2 * v + (1 - h.b2) * g**2
             root = jnp.sqrt(v * h.debias("b2") + h.eps_root)
-            step = m * h.debias("b1") / (root + h.eps)
+            step = direction(h, g, m) / (root + h.eps)
             return -h.learning_rate * (step + h.weight_decay * p), m, v
 
-        need_params("adamw", params)
+        need_params(hypers.owner, params)
         now = hypers.at(state.count, state)
+        decayed = kept_by(mask, params, hypers.owner)
         updates, mu, nu = each(
-            rule,
-            now,
-            grads,
-            state.mu,
-            state.nu,
-            params=kept_by(mask, params, "adamw"),
-            count=state.count,
+            rule, now, grads, state.mu, state.nu, params=decayed, count=state.count
         )
         return updates, AdamwState(advance(state.count), mu, nu, **now)
 

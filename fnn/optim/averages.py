@@ -22,14 +22,19 @@ def eval_params(opt_state: Any, params: Any) -> Any:
     >>> print(eval_params(sgd(0.1).init(2.0), 2.0))
     2.0
     """
-    nodes = jax.tree.leaves(opt_state, is_leaf=_has_average)
-    averages = [node for node in nodes if _has_average(node)]
+    averages = averages_in(opt_state)
     if len(averages) > 1:
         names = " and ".join(type(node).__name__ for node in averages)
         raise ValueError(
             f"eval_params: the state has more than one average, {names}; keep one of them"
         )
     return averages[0].eval_params(params) if averages else params
+
+
+def averages_in(opt_state: Any) -> list[Any]:
+    """The outermost states that keep parameters to evaluate with."""
+    nodes = jax.tree.leaves(opt_state, is_leaf=_has_average)
+    return [node for node in nodes if _has_average(node)]
 
 
 def _has_average(node: Any) -> bool:

@@ -209,6 +209,27 @@ def need_params(owner: str, params: Any, needs: str = "its weight decay needs") 
         )
 
 
+def check_optimizer(wanted: str, candidate: Any) -> None:
+    """Raise a `TypeError` that begins with what is wanted, unless this has init and update.
+
+    >>> check_optimizer("chain: link 0 must have init and update", None)
+    Traceback (most recent call last):
+    TypeError: chain: link 0 must have init and update, got NoneType
+    """
+    if hasattr(candidate, "init") and hasattr(candidate, "update"):
+        return
+    name = getattr(candidate, "__name__", type(candidate).__name__)
+    call = f"; call it first: {name}(...)" if callable(candidate) else ""
+    raise TypeError(f"{wanted}, got {name}{call}")
+
+
+def resolved(mask: Any, params: Any) -> Any:
+    """A mask as a tree: a shell pattern of paths and a function of the parameters become one."""
+    if isinstance(mask, str):
+        return mask_of(params, mask)
+    return mask(params) if callable(mask) else mask
+
+
 def kept_by(mask: Any, params: Any, owner: str) -> Any:
     """The parameters with zeros in place of those that the mask leaves out.
 
@@ -223,10 +244,7 @@ def kept_by(mask: Any, params: Any, owner: str) -> Any:
     """
     if mask is None:
         return params
-    if isinstance(mask, str):
-        mask = mask_of(params, mask)
-    elif callable(mask):
-        mask = mask(params)
+    mask = resolved(mask, params)
 
     def keep(kept, branch):
         if isinstance(kept, bool):

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fnn.optim.base import Optimizer, extras_of
+from fnn.optim.base import Optimizer, check_optimizer, extras_of
 
 
 def chain(*links: Any) -> Optimizer:
@@ -27,10 +27,7 @@ def chain(*links: Any) -> Optimizer:
     [-0.5 -0.1]
     """
     for i, link in enumerate(links):
-        if not (hasattr(link, "init") and hasattr(link, "update")):
-            name = getattr(link, "__name__", type(link).__name__)
-            call = f"; call it first: {name}(...)" if callable(link) else ""
-            raise TypeError(f"chain: link {i} must have init and update, got {name}{call}")
+        check_optimizer(f"chain: link {i} must have init and update", link)
     picks = [extras_of(link.update) for link in links]
 
     def init(params):

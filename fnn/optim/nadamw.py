@@ -2,10 +2,8 @@
 
 from typing import Any
 
-import jax.numpy as jnp
-
-from fnn.optim.adam import AdamwState
-from fnn.optim.base import Optimizer, advance, each, kept_by, need_params, zeros
+from fnn.optim.adam import looking_ahead, two_moments_and_decay
+from fnn.optim.base import Optimizer
 from fnn.optim.hypers import Hyper, Hypers
 
 
@@ -48,6 +46,7 @@ def nadamw(
       Loshchilov & Hutter 2019, algorithm 2, https://arxiv.org/abs/1711.05101
     Same as: optax.nadamw
 
+    >>> import jax.numpy as jnp
     >>> optimizer, params = nadamw(0.1, weight_decay=0.5), jnp.array([2.0])
     >>> updates, _ = optimizer.update(jnp.array([5.0]), optimizer.init(params), params)
     >>> print(round(float(updates[0]), 5))  # nadam's first step, and 0.1 * 0.5 * 2
@@ -63,23 +62,4 @@ def nadamw(
         weight_decay=weight_decay,
     )
 
-    def init(params):
-        return AdamwState(jnp.zeros((), jnp.int32), zeros(params), zeros(params), **hypers.init())
-
-    def update(grads, state, params=None):
-        def rule(h, g, m, v, p):
-            m = h.b1 * m + (1 - h.b1) * g
-            v = h.b2 * v + (1 - h.b2) * g**2
-            ahead = h.b1 * (m * h.debias("b1", ahead=1)) + (1 - h.b1) * (g * h.debias("b1"))
-            root = jnp.sqrt(v * h.debias("b2") + h.eps_root)
-            return -h.learning_rate * (ahead / (root + h.eps) + h.weight_decay * p), m, v
-
-        need_params("nadamw", params)
-        now = hypers.at(state.count, state)
-        decayed = kept_by(mask, params, "nadamw")
-        updates, mu, nu = each(
-            rule, now, grads, state.mu, state.nu, params=decayed, count=state.count
-        )
-        return updates, AdamwState(advance(state.count), mu, nu, **now)
-
-    return Optimizer(init, update)
+    return two_moments_and_decay(hypers, looking_ahead, mask)

@@ -8,10 +8,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from fnn.optim.averages import eval_params
-from fnn.optim.base import Optimizer, extras_of
+from fnn.optim.averages import averages_in, eval_params
+from fnn.optim.base import Optimizer, extras_of, resolved
 from fnn.optim.links import identity
-from fnn.trees import mask as mask_of
 from fnn.trees import paths
 
 
@@ -192,11 +191,8 @@ def _grouped(
             for name, optimizer in optimizers.items()
             if name in labels.of
         }
-        averaged = any(
-            hasattr(type(node), "eval_params")
-            for node in jax.tree.leaves(groups, is_leaf=lambda n: hasattr(type(n), "eval_params"))
-        )
-        return (AveragedPartitionState if averaged else PartitionState)(groups, labels)
+        kind = AveragedPartitionState if averages_in(groups) else PartitionState
+        return kind(groups, labels)
 
     def update(grads, state, params=None, **extra):
         if not isinstance(state, PartitionState | AveragedPartitionState):
@@ -292,11 +288,7 @@ def _by_label(names: tuple[str, ...], labels: Any, params: Any, has_default: boo
 
 
 def _in_or_out(owner: str, mask: Any, params: Any) -> list[str]:
-    if isinstance(mask, str):
-        mask = mask_of(params, mask)
-    elif callable(mask):
-        mask = mask(params)
-    found = _broadcast(owner, "mask", mask, params)
+    found = _broadcast(owner, "mask", resolved(mask, params), params)
     if odd := [value for value in found if value not in (True, False)]:
         raise TypeError(f"{owner}: mask must hold True and False, got {odd[0]!r}")
     return ["in" if value else "out" for value in found]

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from fnn.optim.base import check_params, extras_of
+from fnn.optim.base import check_optimizer, check_params, extras_of
 from fnn.optim.hypers import Values
 from fnn.trees import wide
 
@@ -66,10 +66,5 @@ def inner_extras(owner: str, inner: Any) -> Callable[[Mapping[str, Any]], dict[s
     Raises:
       TypeError: if `inner` is no optimizer.
     """
-    if not (hasattr(inner, "init") and hasattr(inner, "update")):
-        name = getattr(inner, "__name__", type(inner).__name__)
-        call = f"; call it first: {name}(...)" if callable(inner) else ""
-        raise TypeError(
-            f"{owner}: inner must be an optimizer with init and update, got {name}{call}"
-        )
+    check_optimizer(f"{owner}: inner must be an optimizer with init and update", inner)
     return extras_of(inner.update)
