@@ -44,21 +44,20 @@ def train_mlp(results):
 
 def train_cnn(results):
     """Milliseconds a step of a small CNN by library, and how many times faster fnn is."""
-    rows = [["", "ms a step (quartiles)", "fnn.fit is faster by (quartiles)"]]
-    for name, found in results["cases"].items():
-        low, middle, high = (1e3 * q for q in harness.quartiles(found["seconds_per_unit"]))
-        least, ratio, most = found["faster_by"]
-        times = "" if name == "fnn.fit" else f"{ratio:.2f}x ({least:.2f}-{most:.2f})"
-        rows.append([name, f"{middle:.0f} ({low:.0f}-{high:.0f})", times])
-    return f"{harness.table(rows)}\n"
+    return steps(results, "faster_by")
 
 
 def char_gpt(results):
     """Milliseconds a step of a character GPT by library, and how many times faster fnn is."""
+    return steps(results, "fnn_is_faster_by")
+
+
+def steps(results, faster_by):
+    """A line for each case; `faster_by` is the entry with the quartiles of the ratio."""
     rows = [["", "ms a step (quartiles)", "fnn.fit is faster by (quartiles)"]]
     for name, found in results["cases"].items():
-        low, middle, high = found["milliseconds_a_step"]
-        least, ratio, most = found["fnn_is_faster_by"]
+        low, middle, high = (1e3 * q for q in harness.quartiles(found["seconds_per_unit"]))
+        least, ratio, most = found[faster_by]
         times = "" if name == "fnn.fit" else f"{ratio:.2f}x ({least:.2f}-{most:.2f})"
         rows.append([name, f"{middle:.0f} ({low:.0f}-{high:.0f})", times])
     return f"{harness.table(rows)}\n"
