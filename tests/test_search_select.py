@@ -11,7 +11,7 @@ from fnn.search.bounded import bounded_mlp, freed
 from fnn.search.linear import logistic_path, ridge_path
 from fnn.search.plan import Config, Plan, grid
 from fnn.search.problem import make_problem, scaling_of, task_of
-from fnn.search.trials import linear_tables, network_table, train_networks
+from fnn.search.trials import linear_tables, network_table, network_tables, train_networks
 
 SMALL = Plan(
     (Config(16, 1, "tanh", 1e-3, 0.02), Config(16, 2, "relu", 1e-3, 0.02)),
@@ -109,7 +109,7 @@ def test_what_is_held_out_has_no_part_in_training():
 
 
 def test_a_lane_equals_its_separate_run():
-    """A configuration among others has the loss of the plain network trained by `train.run`."""
+    """A configuration among others has the loss of its network trained by `train.run`."""
     x, y = fnn.datasets.sine(jax.random.key(3), n=60)
     problem, folds = make_problem(x, y), search.k_fold(60, folds=3)
     plan = SMALL._replace(steps=50, checks=1)
@@ -117,7 +117,7 @@ def test_a_lane_equals_its_separate_run():
     rows, kept = folds.of(1)
     units = scaling_of(problem.x[rows])
     mean, unit = problem.y[rows].mean(), problem.y[rows].std()
-    net = bounded_mlp(1, max_width=16, max_depth=1, activations=(jnp.tanh,))
+    net = bounded_mlp(1, max_width=16, max_depth=2, depth=1, activations=(jnp.tanh,))
     schedule = fnn.optim.schedules.cosine_decay(0.02, steps=50)
     end, _ = fnn.train.run(
         jax.random.fold_in(jax.random.key(0), 1), net, units(problem.x[rows]),
@@ -127,6 +127,31 @@ def test_a_lane_equals_its_separate_run():
     out = fnn.predict(net, end.params, end.state, jnp.asarray(units(problem.x[kept])))
     loss = np.mean((out[:, 0] * unit + mean - problem.y[kept]) ** 2)
     assert table.loss[0, 1] == pytest.approx(float(loss), rel=1e-4)
+
+
+def test_rungs_keep_the_best_quarter_and_end_with_two():
+    plan = Plan(grid(), steps=10, batch_size=8, checks=2, longer=4)
+    losses = np.arange(64.0)[::-1]  # the later in the grid the better
+    second = plan.next_rung(losses)
+    assert (second.configs, second.steps) == (plan.configs[24:], 40)
+    third = second.next_rung(np.array([1.0, 0.0, *[9.0] * 12, 0.0, 1.0]))
+    assert (third.configs, third.steps) == ((second.configs[0], second.configs[7]), 160)
+    assert third.next_rung(losses[:4]) is None
+    assert third.depth == plan.depth
+    assert plan._replace(longer=0).next_rung(losses) is None
+
+
+def test_each_block_of_nested_folds_climbs_as_if_it_were_alone():
+    """Tables of plans trained together are those of each plan alone."""
+    x, y = fnn.datasets.sine(jax.random.key(3), n=48)
+    problem, folds = make_problem(x, y), search.k_fold(48, folds=4)
+    plans = [SMALL._replace(configs=(c,), steps=20, checks=2, deepest=2) for c in SMALL.configs]
+    together = network_tables(
+        problem, folds, {plans[0]: [0, 1], plans[1]: [2, 3]}, jax.random.key(0)
+    )
+    for plan, splits in zip(plans, ([0, 1], [2, 3]), strict=True):
+        alone = network_table(problem, folds, plan, jax.random.key(0)).of(splits)
+        np.testing.assert_allclose(together[plan].loss, alone.loss, rtol=1e-5)
 
 
 def test_rows_of_equal_settings_train_equally_whatever_their_neighbours():

@@ -11,10 +11,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from fnn.checks import check_count
-from fnn.core import Layer, Variables, key_for
+from fnn.core import Layer, Variables
 from fnn.models import mlp
 
 Activation = Callable[[jax.Array], jax.Array]
@@ -75,10 +76,13 @@ def bounded_mlp(
         dtype, params = x.dtype, {}
         inputs, fan, through = x.shape[-1], x.shape[-1], jnp.ones(x.shape[-1], dtype)
         names = [f"hidden_{i + 1}" for i in range(max_depth)] + ["last"]
-        for name in names:
+        ends = np.cumsum([0, inputs * max_width, *[max_width**2] * (max_depth - 1)])
+        total = int(ends[-1]) + max_width * outputs
+        draws = jax.random.truncated_normal(key, -2, 2, (total,), dtype)  # at once: compiles faster
+        for begin, name in zip(ends, names, strict=True):
             size = outputs if name == "last" else max_width
             here = jnp.ones(outputs, dtype) if name == "last" else mask(dtype)
-            w = jax.random.truncated_normal(key_for(key, name), -2, 2, (inputs, size), dtype)
+            w = draws[begin : begin + inputs * size].reshape(inputs, size)
             scale = 1 / (0.8796256610342398 * jnp.sqrt(jnp.asarray(fan, dtype)))
             params[name] = {
                 "w": w * scale * through[:, None] * here,

@@ -1,5 +1,6 @@
 """From tables of loss to one choice and its reasons: null, linear or network, and how sure."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from fnn.search.linear import DECAYS
 from fnn.search.plan import Config, Plan
 from fnn.search.resampled import Estimate, Paired, choose_apart, corrected_interval, corrected_t
-from fnn.search.trials import Table, finite_means
+from fnn.search.trials import Table, Tables, finite_means
 
 LEVEL = 0.05  # a richer model must be better by a test at this level
 
@@ -34,22 +35,19 @@ class Choice(NamedTuple):
     network_gain: Paired
 
 
-def decide(
-    null: Table, linear: Table, network: Table, plan: Plan, *, repeat: Any, ratio: float
-) -> Choice:
+def decide(tables: Tables, plan: Plan, *, repeat: Any, ratio: float) -> Choice:
     """The simplest kind of model than which no richer one is better beyond chance.
 
     A richer model has to have less loss by the corrected test of differences on the same splits,
     each family with what is best on the other splits, and no greater error.
 
     Args:
-      null: the null model's table, of one row.
-      linear: that of the linear models, a row for each of `DECAYS`.
-      network: that of the plan's configurations and, within each, its checks.
+      tables: of each family.
       plan: what the networks were.
       repeat: (splits,), the repetition a split belongs to.
       ratio: held-out rows per training row.
     """
+    null, linear, network = tables
     places = np.arange(null.loss.shape[1])
     apart = {"null": (null.loss[0], null.error[0])}
     for kind, table in (("linear", linear), ("network", network)):
@@ -78,17 +76,25 @@ def decide(
     )
 
 
-def rows_of(null: Table, linear: Table, network: Table, plan: Plan) -> list[dict[str, Any]]:
-    """The table for people: a row a model, the best check of each network, by rising loss."""
+def rows_of(
+    null: Table, linear: Table, rungs: Sequence[tuple[Plan, Table]]
+) -> list[dict[str, Any]]:
+    """The table for people: a row a model, by rising loss.
+
+    Of each network the best check of its longest runs: `rungs` are plans and their tables, from the
+    shortest.
+    """
     found = [_row("null", null, 0, {}), *(
         _row("linear", linear, i, {"decay": decay}) for i, decay in enumerate(DECAYS)
     )]  # fmt: skip
-    means = finite_means(network.loss).reshape(len(plan.configs), plan.checks)
-    for i, config in enumerate(plan.configs):
-        check = int(np.argmin(means[i]))
-        settings = {**config._asdict(), "steps": int(plan.ends()[check])}
-        found.append(_row("network", network, i * plan.checks + check, settings))
-    return sorted(found, key=lambda row: row["loss"])
+    networks = {}
+    for plan, network in rungs:
+        means = finite_means(network.loss).reshape(len(plan.configs), plan.checks)
+        for i, config in enumerate(plan.configs):
+            check = int(np.argmin(means[i]))
+            settings = {**config._asdict(), "steps": int(plan.ends()[check])}
+            networks[config] = _row("network", network, i * plan.checks + check, settings)
+    return sorted([*found, *networks.values()], key=lambda row: row["loss"])
 
 
 def _row(kind: str, table: Table, i: int, settings: dict[str, Any]) -> dict[str, Any]:

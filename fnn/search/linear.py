@@ -74,21 +74,23 @@ def ridge_path(x: Any, y: Any, *, decays: Sequence[float] = DECAYS) -> np.ndarra
 
 
 def logistic_path(
-    x: Any, y: Any, *, classes: int, decays: Any = DECAYS, iterations: int = 100
+    x: Any, y: Any, *, classes: int, weight: Any = None, decays: Any = DECAYS, iterations: int = 100
 ) -> jax.Array:
     r"""Logistic regression of any number of classes, for many penalties: pure, may be a lane.
 
     .. math::
-        \min_{W, b} \; -\tfrac1n \sum_i \log \operatorname{softmax}(x_i W + b)_{y_i}
-        + \tfrac{\lambda}{2} \lVert W \rVert^2
+        \min_{W, b} \; -\sum_i v_i \log \operatorname{softmax}(x_i W + b)_{y_i}
+        + \tfrac{\lambda}{2} \lVert W \rVert^2, \qquad \textstyle\sum_i v_i = 1
 
-    Its curvature is nowhere above :math:`\tfrac12 X^\top X / n + \lambda`, and L-BFGS goes down in
+    Its curvature is nowhere above :math:`\tfrac12 X^\top V X + \lambda`, and L-BFGS goes down in
     the coordinates that make this bound round; each penalty starts where the one before it ended.
 
     Args:
       x: (n, d), best standardised: the penalty depends on units.
       y: (n,) classes from 0.
       classes: how many there are.
+      weight: (n,) the v, >= 0, taken relative to their sum; equal by default. A row of weight 0 has
+        no part: sets of different sizes, filled up with such rows, share a program.
       decays: the lambdas, each > 0, best from the largest down.
       iterations: at most so many for each penalty.
 
@@ -105,11 +107,12 @@ def logistic_path(
     [0, 0, 1, 1]
     """
     x, (n, d) = jnp.asarray(x, jnp.float32), np.shape(x)
-    middle = x.mean(0)
-    values, vectors = jnp.linalg.eigh((x - middle).T @ (x - middle) / n)
+    weight = jnp.ones(n) if weight is None else jnp.asarray(weight, jnp.float32)
+    share = weight / weight.sum()
+    middle = share @ x
+    values, vectors = jnp.linalg.eigh((x - middle).T @ (share[:, None] * (x - middle)))
     rotated = (x - middle) @ vectors
-    hot = jax.nn.one_hot(y, classes)
-    counts = jnp.maximum(hot.sum(0), 0.5)
+    counts = jnp.maximum(weight @ jax.nn.one_hot(y, classes), 0.5)
     start = jnp.zeros((d + 1, classes)).at[d].set(jnp.log(counts / counts.sum()))
 
     def solve(weights, decay):
@@ -119,7 +122,7 @@ def logistic_path(
 
         def objective(u):
             losses = cross_entropy(design @ u, y)
-            return jnp.mean(losses) + decay / 2 * jnp.sum((units * u)[:-1] ** 2)
+            return share @ losses + decay / 2 * jnp.sum((units * u)[:-1] ** 2)
 
         found = minimize(objective, weights / units, lbfgs(), steps=iterations, tol=1e-4)
         weights = found.x * units

@@ -31,8 +31,9 @@ class Plan(NamedTuple):
       steps: the length of a run; its learning rate falls along a cosine.
       batch_size: rows a step.
       checks: at how many evenly spread steps the held-out loss is measured; a run may end there.
-      longer: how many times longer to train anew where networks are promising and still improve at
-        the end; 0 for never.
+      longer: where networks are promising and still improve at the end, train so many times longer,
+        anew, the best of the configurations that are as many times fewer; 0 for never.
+      deepest: hidden layers that the programs have arrays for; 0 for those of `configs`.
     """
 
     configs: tuple[Config, ...]
@@ -40,10 +41,38 @@ class Plan(NamedTuple):
     batch_size: int
     checks: int
     longer: int = 0
+    deepest: int = 0
+
+    @property
+    def depth(self) -> int:
+        """The bound of the programs: equal for all rungs, so that they share these."""
+        return self.deepest or max(config.depth for config in self.configs)
 
     def ends(self) -> np.ndarray:
         """After how many steps the checks are."""
         return np.linspace(0, self.steps, self.checks + 1).round().astype(np.int32)[1:]
+
+    def next_rung(self, losses: np.ndarray) -> "Plan | None":
+        """The plan of the best configurations for longer, for the same price; None after the last.
+
+        Args:
+          losses: (configurations * checks,) the mean held-out losses of this plan's runs.
+
+        Source: successive halving, Jamieson & Talwalkar 2016, figure 3, with each configuration's
+          best check in place of its last, https://arxiv.org/abs/1502.07943
+
+        >>> plan = Plan(grid(part=4), steps=100, batch_size=8, checks=1, longer=4)
+        >>> following = plan.next_rung(np.array([5.0, 6.0, 1.0, 7.0, 8.0, 2.0, 9.0, 9.0]))
+        >>> following.configs == (plan.configs[2], plan.configs[5]), following.steps
+        (True, 400)
+        """
+        kept = len(self.configs) // self.longer if self.longer else 0
+        if kept < 2:
+            return None
+        best = np.sort(np.argsort(losses.reshape(-1, self.checks).min(1), kind="stable")[:kept])
+        configs = tuple(self.configs[i] for i in best)
+        steps = self.longer * self.steps
+        return self._replace(configs=configs, steps=steps, deepest=self.depth)
 
 
 def grid(
@@ -85,7 +114,7 @@ def make_plan(rows: int, columns: int, *, quick: bool = False) -> Plan:
     batch_size = next(b for limit, b in BATCHES if rows < limit)
     widths = (16, 64) if rows * columns < 40_000 else (32, 128)
     a_pass = -(-rows // batch_size)
-    steps = max(400, 8 * a_pass, min(2000, 50 * a_pass))
+    steps = max(200, 4 * a_pass, min(1000, 25 * a_pass))
     if quick:
-        return Plan(grid(widths=widths, part=4), steps, batch_size, 10, longer=3)
-    return Plan(grid(widths=widths), steps, batch_size, 20, longer=3)
+        return Plan(grid(widths=widths, part=4), steps, batch_size, 10, longer=4)
+    return Plan(grid(widths=widths), steps, batch_size, 20, longer=4)

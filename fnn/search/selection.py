@@ -14,7 +14,7 @@ from fnn.search.pieces import Pieces
 from fnn.search.plan import Plan, make_plan
 from fnn.search.problem import Problem, Scaling, make_problem
 from fnn.search.resampled import Estimate, corrected_interval
-from fnn.search.trials import Table, all_tables, longer_for, network_table
+from fnn.search.trials import Tables, all_tables, network_table, network_tables, next_rung
 from fnn.trees import fingerprint
 
 
@@ -106,6 +106,9 @@ def select(
     corrected resampled t-test at 5 %, and a linear model likewise over the null model. What was
     chosen is then trained on all rows.
 
+    Where networks are promising and still improve at the end of their runs, the best quarter of
+    them run anew, four times as long, and so on: successive halving.
+
     Args:
       x: (n, d) finite numbers.
       y: (n,) labels of any kind, or numbers.
@@ -147,11 +150,12 @@ def select(
     plan = make_plan(*_size(problem, inner), quick=quick) if plan is None else plan
     seen = (problem.x, problem.y, *inner, key)
     pieces = Pieces(folder, fingerprint(repr(plan), str(problem.classes), *seen))
-    tables = all_tables(problem, inner, plan, key, pieces)
-    if longer_for(*tables[1:], plan):
-        plan = plan._replace(steps=plan.longer * plan.steps)
-        tables = (*tables[:2], network_table(problem, inner, plan, key, pieces))
-    choice = decide(*tables, plan, repeat=inner.repeat, ratio=inner.ratio)
+    null, linear, network = all_tables(problem, inner, plan, key, pieces)
+    rungs = [(plan, network)]
+    while (more := next_rung(linear, network, plan)) is not None:
+        plan, network = more, network_table(problem, inner, more, key, pieces)
+        rungs.append((plan, network))
+    choice = decide(Tables(null, linear, network), plan, repeat=inner.repeat, ratio=inner.ratio)
     model = train_chosen(problem, used[None], plan, [choice], key)[0]
     verdict = words(choice, problem.task)
     test_score = None
@@ -162,7 +166,7 @@ def select(
         test_score = scored(model, problem, x_test, y_test)
         low, high = test_score.low, test_score.high
         verdict += f" On the test set: {test_score.mean:.3f} ({low:.3f} to {high:.3f})."
-    table = rows_of(*tables, plan)
+    table = rows_of(null, linear, rungs)
     return Selection(
         *model, problem.classes, choice.scores[choice.kind], test_score, table, choice, verdict
     )
@@ -209,21 +213,13 @@ def select_nested(
     ]
     splits, inner = blocks[0].splits, _joined(blocks)
     plan = make_plan(*_size(problem, inner), quick=quick) if plan is None else plan
-    tables = all_tables(problem, inner, plan, key)
-    more = plan._replace(steps=plan.longer * plan.steps)
-    parts = [_block(tables, i, splits) for i in range(len(blocks))]
-    plans = [more if longer_for(*part[1:], plan) else plan for part in parts]
-    if more in plans:
-        tables = (*tables[:2], network_table(problem, inner, more, key))
-        again = [_block(tables, i, splits) for i in range(len(blocks))]
-        parts = [new if own is more else old
-                 for new, old, own in zip(again, parts, plans, strict=True)]  # fmt: skip
+    parts, plans = _climb(problem, inner, plan, key, splits)
     choices = [
-        decide(*part, own, repeat=block.repeat, ratio=block.ratio)
+        decide(part, own, repeat=block.repeat, ratio=block.ratio)
         for part, own, block in zip(parts, plans, blocks, strict=True)
     ]
     models: list[Any] = [None] * len(blocks)
-    for own in {plan, more}:
+    for own in set(plans):
         of = [i for i, one in enumerate(plans) if one == own]
         trained = train_chosen(problem, outer.rows[of], own, [choices[i] for i in of], key)
         for i, model in zip(of, trained, strict=True):
@@ -238,11 +234,31 @@ def select_nested(
     return Nested(scores, errors, corrected_interval(scores, ratio=outer.ratio), choices, outer)
 
 
-def _block(tables: Any, i: int, splits: int) -> tuple[Table, Table, Table]:
-    """The tables of the i-th block of splits."""
-    own = slice(i * splits, (i + 1) * splits)
-    null, linear, network = (Table(table.loss[:, own], table.error[:, own]) for table in tables)
-    return null, linear, network
+def _climb(
+    problem: Problem, folds: Folds, plan: Plan, key: jax.Array, splits: int
+) -> tuple[list[Tables], list[Plan]]:
+    """Of each block of so many splits the tables and the plan, after the rungs that it deserves."""
+    count = folds.splits // splits
+    blocks = [range(i * splits, (i + 1) * splits) for i in range(count)]
+    tables = all_tables(problem, folds, plan, key)
+    parts = [Tables(*(table.of(own) for table in tables)) for own in blocks]
+    plans, under_way = [plan] * count, list(range(count))
+    while under_way:
+        wanted: dict[Plan, list[int]] = {}
+        still = []
+        for i in under_way:
+            more = next_rung(parts[i].linear, parts[i].network, plans[i])
+            if more is not None:
+                still.append(i)
+                plans[i] = more
+                wanted.setdefault(more, []).extend(blocks[i])
+        found = network_tables(problem, folds, wanted, key) if wanted else {}
+        for i in still:
+            place = wanted[plans[i]].index(blocks[i][0])
+            network = found[plans[i]].of(range(place, place + splits))
+            parts[i] = parts[i]._replace(network=network)
+        under_way = still
+    return parts, plans
 
 
 def _set_aside(problem: Problem, test: Any, groups: Any, seed: int) -> tuple[Any, Any, Any]:

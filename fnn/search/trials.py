@@ -4,7 +4,7 @@ The networks are lanes of one program for each width: a lane is a configuration 
 standardises by its own training rows, trains, and measures what is held out at every check.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -33,18 +33,39 @@ class Table(NamedTuple):
     loss: np.ndarray
     error: np.ndarray
 
+    def of(self, splits: Sequence[int]) -> "Table":
+        """The columns of these splits."""
+        return Table(*(a[:, list(splits)] for a in self))
 
-def longer_for(linear: Table, network: Table, plan: Plan) -> bool:
-    """Whether runs should be longer: networks are promising, and the best of them still improves.
+
+class Tables(NamedTuple):
+    """The tables of all families on the same splits.
+
+    Attributes:
+      null: the null model's, of one row.
+      linear: that of the linear models, a row for each of `DECAYS`.
+      network: that of a plan's configurations and, within each, its checks.
+    """
+
+    null: Table
+    linear: Table
+    network: Table
+
+
+def next_rung(linear: Table, network: Table, plan: Plan) -> Plan | None:
+    """The plan to go on with, where networks are promising and the best of them still improves.
 
     Promising: its loss is below the linear models', or fell by a tenth over the run's second half.
     """
-    means = finite_means(network.loss).reshape(-1, plan.checks)
-    best, check = np.unravel_index(np.argmin(means), means.shape)
-    if not plan.longer or check + 1 < 0.75 * plan.checks:
-        return False
-    falls = means[best, check] < 0.9 * means[best, plan.checks // 2 - 1]
-    return bool(falls or means[best, check] < finite_means(linear.loss).min())
+    means = finite_means(network.loss)
+    best, check = divmod(int(np.argmin(means)), plan.checks)
+    if check + 1 < 0.75 * plan.checks:
+        return None
+    falls = (
+        means[best * plan.checks + check] < 0.9 * means[best * plan.checks + plan.checks // 2 - 1]
+    )
+    promising = falls or means.min() < finite_means(linear.loss).min()
+    return plan.next_rung(means) if promising else None
 
 
 def finite_means(losses: np.ndarray) -> np.ndarray:
@@ -55,12 +76,12 @@ def finite_means(losses: np.ndarray) -> np.ndarray:
 
 def all_tables(
     problem: Problem, folds: Folds, plan: Plan, key: jax.Array, pieces: Pieces = KEPT_NOWHERE
-) -> tuple[Table, Table, Table]:
+) -> Tables:
     """The tables of the null model, the linear models and the networks, computed side by side."""
     with ThreadPoolExecutor(max_workers=1) as pool:  # XLA compiles outside of Python's lock
         linear = pool.submit(linear_tables, problem, folds)
         network = network_table(problem, folds, plan, key, pieces)
-        return (*linear.result(), network)
+        return Tables(*linear.result(), network)
 
 
 def linear_tables(problem: Problem, folds: Folds) -> tuple[Table, Table]:
@@ -103,39 +124,62 @@ def linear_weights(problem: Problem, rows: np.ndarray, scaled: list[Scaling]) ->
         pairs = zip(scaled, rows, strict=True)
         return np.stack([ridge_path(scale(problem.x[own]), problem.y[own]) for scale, own in pairs])
     mean, scale = (np.stack([getattr(s, name) for s in scaled]) for name in ("mean", "scale"))
+    weight = np.zeros((len(rows), len(problem.x)), np.float32)
+    np.put_along_axis(weight, rows, 1.0, 1)
     lanes = logistic_program(len(problem.classes))
-    return np.asarray(lanes(rows, mean, scale, shared=(problem.x, problem.y)), float)
+    return np.asarray(lanes(weight, mean, scale, shared=(problem.x, problem.y)), float)
 
 
 def network_table(
     problem: Problem, folds: Folds, plan: Plan, key: jax.Array, pieces: Pieces = KEPT_NOWHERE
 ) -> Table:
     """The table of the networks: row `config * checks + check`, in the order of the plan."""
-    shape = len(plan.configs), folds.splits, plan.checks
-    loss, error = np.full(shape, np.nan), np.full(shape, np.nan)
+    return network_tables(problem, folds, {plan: range(folds.splits)}, key, pieces)[plan]
+
+
+def network_tables(
+    problem: Problem,
+    folds: Folds,
+    plans: Mapping[Plan, Sequence[int]],
+    key: jax.Array,
+    pieces: Pieces = KEPT_NOWHERE,
+) -> dict[Plan, Table]:
+    """The table of each plan on splits of its own; the plans differ in their configurations alone.
+
+    What a configuration does on a split depends on nothing else: a table is the same among others.
+    """
+    lanes = [
+        (plan, config, split)
+        for plan, splits in plans.items()
+        for config in plan.configs
+        for split in splits
+    ]
+    any_plan = next(iter(plans))
+    loss, error = np.empty((2, len(lanes), any_plan.checks))
 
     def trials(width):
-        own = [i for i, config in enumerate(plan.configs) if config.width == width]
-        settings = _settings([plan.configs[i] for i in own], often=folds.splits)
-        split = np.tile(np.arange(folds.splits, dtype=np.int32), len(own))
-        index = [np.tile(a, (len(own), 1)) for a in folds[:3]]
+        own = [i for i, (_, config, _) in enumerate(lanes) if config.width == width]
+        settings = _settings([lanes[i][1] for i in own])
+        split = np.asarray([lanes[i][2] for i in own], np.int32)
 
         def compute():
-            program = trial_program(_shape(problem, plan, width))
-            shared = problem.x, problem.y, key, plan.ends()
-            found = program(settings, split, *index, shared=shared)
-            return [np.asarray(a, float) for a in found]
+            program = trial_program(_shape(problem, any_plan, width))
+            shared = problem.x, problem.y, key, any_plan.ends()
+            return program(settings, split, *(a[split] for a in folds[:3]), shared=shared)
 
-        size = len(own), folds.splits, plan.checks
-        name = f"{plan.steps}-steps-{width}-wide"
-        return own, [a.reshape(size) for a in pieces(name, compute)]
+        return own, pieces(f"{any_plan.steps}-steps-{width}-wide", compute)
 
-    widths = sorted({config.width for config in plan.configs}, reverse=True)
+    widths = sorted({config.width for _, config, _ in lanes}, reverse=True)
     with ThreadPoolExecutor(max_workers=len(widths)) as pool:
         for own, found in pool.map(trials, widths):
             loss[own], error[own] = found
-    across = loss.transpose(0, 2, 1), error.transpose(0, 2, 1)
-    return Table(*(a.reshape(-1, folds.splits) for a in across))
+    tables, begin = {}, 0
+    for plan, splits in plans.items():
+        end = begin + len(plan.configs) * len(splits)
+        size = len(plan.configs), len(splits), plan.checks
+        parts = (a[begin:end].reshape(size).transpose(0, 2, 1) for a in (loss, error))
+        tables[plan], begin = Table(*(a.reshape(-1, len(splits)) for a in parts)), end
+    return tables
 
 
 def train_networks(
@@ -161,24 +205,21 @@ def train_networks(
         program = train_program(_shape(problem, plan, width))
         shared = (problem.x, problem.y, key, np.int32(plan.steps))
         trained = program(settings, counts, np.asarray(own, np.int32), rows[own], shared=shared)
-        trained = jax.tree.map(np.asarray, trained)
         for place, lane in enumerate(own):
             found[lane] = jax.tree.map(lambda a, place=place: a[place], trained)
     return found
 
 
 def _shape(problem: Problem, plan: Plan, width: int) -> Shape:
-    depth = max(config.depth for config in plan.configs)
-    return Shape(_count(problem), width, depth, plan.batch_size)
+    return Shape(_count(problem), width, plan.depth, plan.batch_size)
 
 
-def _settings(configs: list[Config], *, often: int = 1) -> dict[str, np.ndarray]:
-    """What is traced of configurations, each so often in turn."""
+def _settings(configs: list[Config]) -> dict[str, np.ndarray]:
+    """What is traced of configurations, one a lane."""
     names = list(ACTIVATIONS)
-    columns = {
+    return {
         "depth": np.asarray([c.depth for c in configs], np.int32),
         "activation": np.asarray([names.index(c.activation) for c in configs], np.int32),
         "decay": np.asarray([c.decay for c in configs], np.float32),
         "rate": np.asarray([c.rate for c in configs], np.float32),
     }
-    return {name: np.repeat(values, often) for name, values in columns.items()}
