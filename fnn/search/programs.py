@@ -19,6 +19,7 @@ from fnn.search.bounded import bounded_mlp
 from fnn.search.linear import logistic_path
 from fnn.search.plan import ACTIVATIONS
 from fnn.search.problem import Scaling
+from fnn.train.compiler import compiled
 from fnn.train.lanes import over_lanes
 from fnn.train.run import make_advance
 from fnn.train.step import init, make_step
@@ -71,7 +72,7 @@ def trial_program(shape: Shape) -> Callable[..., Any]:
         advance, start = _runs(shape, net, loss, optimizer, x, jax.random.fold_in(key, split))
         return lax.scan(stretch, start, jnp.diff(ends, prepend=0))[1]
 
-    return _compiled(trial, chunk=16)
+    return _compiled(trial, chunk=8)
 
 
 @functools.cache
@@ -99,18 +100,17 @@ def logistic_program(classes: int) -> Callable[..., Any]:
         x, y = shared
         return logistic_path((x - mean) / scale, y, classes=classes, weight=weight)
 
-    return _compiled(lane, chunk=16)
+    return _compiled(lane, chunk=2)
 
 
 def _compiled(lane: Callable[..., Any], *, chunk: int) -> Callable[..., Any]:
     """`lanes(*arguments, shared)` by one compiled program, whatever their number.
 
     On a CPU, where they run one after another, the program is of `chunk` lanes a device and called
-    as often as it takes; it compiles in three quarters of the usual time, and is no slower.
+    as often as it takes.
     """
     on_cpu = jax.default_backend() == "cpu"
-    quickly = {"xla_backend_optimization_level": 1} if on_cpu else None
-    program = jax.jit(over_lanes(lane), compiler_options=quickly)
+    program = compiled(over_lanes(lane))
 
     def lanes(*arguments, shared):
         n = jax.tree.leaves(arguments)[0].shape[0]
