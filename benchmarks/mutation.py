@@ -46,6 +46,9 @@ EQUIVALENT: dict[str, str] = {
     " constant_values=_NEVER)[:, : alpha.shape[1]]::2": "what is padded at the end is cut off",
     "fnn/losses/sequences.py::ctc::USub left out::wrong = jnp.any(wrong & (jnp.arange(length) <"
     " label_lengths[:, None]), -1)": "of a matrix, axis 1 is axis -1",
+    "fnn/losses/regression.py::root_mean_squared_error::1 -> 2::return jnp.where(mean > 0,"
+    " jnp.sqrt(jnp.where(mean > 0, mean, 1)), 0)": "any positive number would do: the outer where"
+    " leaves its root out",
     "fnn/optim/minimizers/least_squares.py::_marquardt_step::Gt -> GtE::taken ="
     " jnp.isfinite(value) & (value < point.value) & (ratio > 0)": "where the value falls the ratio"
     " is not 0",

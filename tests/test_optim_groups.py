@@ -382,6 +382,8 @@ def test_a_mean_gradient_is_no_examples_gradient(data):
     link = private(1.0, 1.0, key=KEY)
     with pytest.raises(ValueError, match="a first axis that counts the examples"):
         link.update(MEAN_LIKE, link.init(MEAN_LIKE), MEAN_LIKE)
+    with pytest.raises(ValueError, match="a first axis that counts the examples"):
+        link.update({"b": OF_EXAMPLES["b"]}, link.init(MEAN_LIKE), MEAN_LIKE)  # w has none
     with pytest.raises(ValueError, match="private: noise_multiplier must be a finite number >= 0"):
         private(1.0, -1.0, key=KEY)
     with pytest.raises(ValueError, match="private: chunk must be at least 1, got 0"):

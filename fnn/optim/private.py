@@ -119,9 +119,9 @@ def _examples(grads: Any, params: Any) -> int:
     """How many examples' gradients these are, or an error if they are none."""
     shapes = [jnp.shape(g) for g in jax.tree.leaves(grads)]
     own = shapes if params is None else [(None, *jnp.shape(p)) for p in jax.tree.leaves(params)]
-    fits = all(len(s) == len(o) and s[1:] == o[1:] for s, o in zip(shapes, own, strict=True))
+    fits = [s[1:] for s in shapes] == [o[1:] for o in own] and all(shapes)
     sizes = {s[:1] for s in shapes}
-    if not fits or len(sizes) != 1 or () in sizes or (0,) in sizes:
+    if not fits or len(sizes) != 1 or (0,) in sizes:
         raise ValueError(
             f"private: grads must have a first axis that counts the examples, before those of the"
             f" params, got shapes {', '.join(map(str, sorted(set(shapes))))}; train with fnn.fit or"
