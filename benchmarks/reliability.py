@@ -8,11 +8,12 @@ fit that nobody disturbed. Mutations: bytes of a checkpoint are changed, cut off
 each file must be refused or give what was saved; tables are mutated by `hostile.py`. Full disk: on
 a disk of 1 MB. Price: saving and loading large arrays beside
 `numpy.savez`, and a fit with a checkpoint folder beside one without. Written to
-`results/reliability.json`.
+`results/reliability.json`; a part whose count is 0 is left out, and stays as an earlier run had it.
 """
 
 import argparse
 import concurrent.futures
+import json
 import os
 import pathlib
 import random
@@ -27,6 +28,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fnn import checkpoint
+from fnn.checkpoint.atomic import write_atomically
 
 TESTS = pathlib.Path(__file__).parents[1] / "tests"
 
@@ -102,6 +104,7 @@ def _readable(path):
 FULL = """
 import pathlib, sys, jax.numpy as jnp
 from fnn import checkpoint
+from fnn.checkpoint.atomic import write_atomically
 folder, told = pathlib.Path(sys.argv[1]), 0
 for count in range(10_000, 400_000, 30_000):  # of 4 bytes, on a disk of 1 MB
     try:
@@ -201,14 +204,22 @@ def price(megabytes, rounds):
     draw = np.random.default_rng(0)
     arrays = {f"layer_{i}": draw.standard_normal(count, np.float32) for i in range(10)}
     with tempfile.TemporaryDirectory(dir=TESTS.parent) as name:
-        names = ("ours", "theirs.npz", "peer", "plain")
-        ours, theirs, peer, plain = (pathlib.Path(name, part) for part in names)
+        names = ("ours", "theirs.npz", "peer", "plain", "whole")
+        ours, theirs, peer, plain, whole = (pathlib.Path(name, part) for part in names)
 
         def forced(path, write):
             with open(path, "wb") as file:
                 write(file)
                 file.flush()
                 os.fsync(file.fileno())
+
+        def write_all(file):
+            for array in arrays.values():
+                file.write(array.data)
+
+        def write_whole(path):
+            with open(path, "wb") as file:
+                write_all(file)
 
         def touch(tree):
             return sum(float(a[0]) for a in tree.values())
@@ -217,9 +228,8 @@ def price(megabytes, rounds):
             "fnn.checkpoint.save": lambda: checkpoint.save(ours, arrays),
             "numpy.savez": lambda: forced(theirs, lambda file: np.savez(file, **arrays)),
             "safetensors": lambda: forced(peer, lambda file: file.write(safe.save(arrays))),
-            "the bytes alone": lambda: forced(
-                plain, lambda file: [file.write(a.data) for a in arrays.values()]
-            ),
+            "the bytes alone": lambda: forced(plain, write_all),
+            "the bytes alone, whole or not at all": lambda: write_atomically(whole, write_whole),
             "fnn.checkpoint.load": lambda: touch(checkpoint.load(ours, arrays)),
             "numpy.load": lambda: touch(dict(np.load(theirs))),
             "safetensors.load_file": lambda: touch(safe.load_file(peer)),
@@ -231,7 +241,8 @@ def price(megabytes, rounds):
 
 def compared(found):
     """Quartiles of how many times as long as its peers fnn takes, to save and to load."""
-    pairs = [("fnn.checkpoint.save", n) for n in ("numpy.savez", "safetensors", "the bytes alone")]
+    saves = ("numpy.savez", "safetensors", "the bytes alone")
+    pairs = [("fnn.checkpoint.save", n) for n in (*saves, f"{saves[-1]}, whole or not at all")]
     loads = ("numpy.load", "safetensors.load_file", "reading the bytes alone")
     pairs += [("fnn.checkpoint.load", name) for name in loads]
     return {
@@ -293,24 +304,36 @@ def main():
     parser.add_argument("--megabytes", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
-    found = {"mutations": mutations(options.mutations)}
-    print(found["mutations"], flush=True)
-    found["tables"] = tables(options.tables)
-    print("tables:", found["tables"], flush=True)
-    found["full_disk"] = full_disk()
-    print("full disk:", found["full_disk"], flush=True)
-    found["price"] = price(options.megabytes, options.rounds)
+    path = harness.RESULTS / "reliability.json"
+    found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    found.pop("environment", None)
+    if options.mutations:
+        found["mutations"] = mutations(options.mutations)
+        print(found["mutations"], flush=True)
+        found["full_disk"] = full_disk()
+        print("full disk:", found["full_disk"], flush=True)
+    if options.tables:
+        found["tables"] = tables(options.tables)
+        print("tables:", found["tables"], flush=True)
+    if options.rounds:
+        found |= prices(options.megabytes, options.rounds)
+    if options.kills:
+        found["kills"] = kills(options.kills)
+        print(found["kills"], flush=True)
+    print("written:", harness.save("reliability", found))
+
+
+def prices(megabytes, rounds):
+    """What saving and loading cost, printed and as entries of the results."""
+    found = {"price": price(megabytes, rounds)}
     for name, case in found["price"].items():
         print(f"  {name}: {harness.quartiles(case['seconds_per_unit'])[1]:.3f} s", flush=True)
     found["price_ratios"] = compared(found["price"])
     for name, ratio in found["price_ratios"].items():
         print(f"  {name}: {ratio[1]:.2f}", flush=True)
-    found["fit"] = fit_price(options.rounds)
+    found["fit"] = fit_price(rounds)
     print(f"  saving every second costs {found['fit']['costs'][1]:.1%} of a fit", flush=True)
-    if options.kills:
-        found["kills"] = kills(options.kills)
-        print(found["kills"], flush=True)
-    print("written:", harness.save("reliability", found))
+    return found
 
 
 if __name__ == "__main__":

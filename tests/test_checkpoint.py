@@ -264,12 +264,12 @@ def test_a_hostile_file_is_refused_in_words(tmp_path, content):
 def test_a_forged_header_with_a_true_checksum_runs_no_code(tmp_path, kinds):
     from safetensors.numpy import save_file
 
-    from fnn.checkpoint.files import _checksum
+    from fnn.checkpoint.files import FORMAT, checksum_of, sum_of
 
     arrays = {"w": np.ones((2, 5), np.float32)}
-    header = {"format": 1, "note": {}, "versions": {}, "kinds": kinds, "empty": []}
+    header = {"format": FORMAT, "note": {}, "versions": {}, "kinds": kinds, "empty": []}
     text = json.dumps(header)
-    checksum = _checksum(text, arrays, arrays.__getitem__)
+    checksum = checksum_of(text, {name: sum_of(name, a) for name, a in arrays.items()})
     save_file(arrays, str(tmp_path / "a"), {"fnn": text, "checksum": checksum})
     with pytest.raises(CheckpointError, match="damaged"):
         checkpoint.load(tmp_path / "a")
