@@ -152,6 +152,8 @@ def _held_apply(apply: ApplyFn, name: str) -> ApplyFn:
         check_no_list(x, name)
         watch = getattr(type(params), "_fnn_watch", None)  # an onlooker: fnn.inspect's params only
         run = apply if watch is None else watch(params, apply)
+        if key is not None and random.reuse_is_checked():
+            run = _by_itself(run)
         out = run(params, state, as_jax(x), key=check_key(key, name), train=train)
         if not (isinstance(out, tuple) and len(out) == 2):
             raise TypeError(f"{name}: apply must return (y, state), got {type(out).__name__}")
@@ -166,6 +168,17 @@ def _held_apply(apply: ApplyFn, name: str) -> ApplyFn:
 
     held.held = held  # type: ignore[attr-defined]
     return held
+
+
+def _by_itself(run: Callable[..., Any]) -> Callable[..., Any]:
+    """`run` as a program of its own, whose keys JAX checks as it is traced: in the layer at fault."""
+
+    def apply(params, state, x, *, key, train):
+        return jax.jit(lambda p, s, x, key: run(p, s, x, key=key, train=train))(
+            params, state, x, key
+        )
+
+    return apply
 
 
 def as_jax(x: Any) -> Any:

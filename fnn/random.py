@@ -251,11 +251,14 @@ def _words(key: jax.Array, where: str) -> tuple[jax.Array, jax.Array]:
     return a, b
 
 
+def reuse_is_checked() -> bool:
+    """Whether JAX's check for keys used twice is on."""
+    return getattr(jax.config, "jax_debug_key_reuse", False)
+
+
 def _consume(key: jax.Array) -> None:
     """Tell JAX's check for keys used twice, where it is on, that this one is used."""
-    if getattr(jax.config, "jax_debug_key_reuse", False) and jnp.issubdtype(
-        key.dtype, jax.dtypes.prng_key
-    ):
+    if reuse_is_checked() and jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
         jax.random.bits(key)  # the check sees its draws, not our reading of the key's words
 
 

@@ -352,8 +352,35 @@ def test_a_layer_of_ones_own_that_uses_its_key_twice_is_caught_and_ours_are_not(
 
     with fnn.inspect.no_key_reuse():
         step(serial(layers.dense(2), layers.dropout(0.5), layers.dropout(0.5)))
-    with pytest.raises(ValueError, match="a key is used twice"), fnn.inspect.no_key_reuse():
-        step(serial(layers.dense(2), sloppy()))
+    at_fault = r"a key is used twice in layer 'body/sloppy_1' \(sloppy, given x: float32\[4,2"
+    with pytest.raises(ValueError, match=at_fault), fnn.inspect.no_key_reuse():
+        step(serial(layers.dense(2), body=serial(layers.dropout(0.5), sloppy())))
+
+
+def test_the_layer_that_gives_two_children_one_key_is_the_one_at_fault():
+    drop = layers.dropout(0.5)
+
+    def apply(params, state, x, *, key=None, train=False):
+        y, _ = drop.apply({}, {}, x, key=key, train=train)
+        return drop.apply({}, {}, y, key=key, train=train)
+
+    twin = fnn.core.Layer(lambda key, x: fnn.core.Variables({}, {}), apply, name="twin")
+    net, x = serial(layers.dense(2), twin), jnp.ones((4, 2))
+    variables = net.init(jax.random.key(0), x)
+    run = jax.jit(lambda key: net.apply(*variables, x, key=key, train=True))
+    with pytest.raises(ValueError, match="in layer 'twin_1'"), fnn.inspect.no_key_reuse():
+        run(jax.random.key(1))
+
+
+def test_a_layer_that_draws_its_weights_from_one_key_is_named():
+    def init(key, x):
+        w = {"a": jax.random.normal(key, (2,)), "b": jax.random.normal(key, (2,))}
+        return fnn.core.Variables(w, {})
+
+    twice = fnn.core.Layer(init, lambda p, s, x, **_: (x, s), name="twice")
+    net = serial(layers.dense(2), body=serial(twice))
+    with pytest.raises(ValueError, match="in layer 'body/twice_0'"), fnn.inspect.no_key_reuse():
+        net.init(jax.random.key(0), jnp.ones((4, 2)))
 
 
 # extreme inputs

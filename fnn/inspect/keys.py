@@ -16,7 +16,8 @@ def no_key_reuse() -> Iterator[None]:
     what `jax.jit` gave. Programs compile anew in it, so it is for a few steps, not for training.
 
     Raises:
-      ValueError: for a key used twice; the line that used it is in the traceback above.
+      ValueError: for a key used twice, with the path of the layer that did so; the line is in the
+        traceback above.
 
     >>> import fnn
     >>> @jax.jit
@@ -32,7 +33,9 @@ def no_key_reuse() -> Iterator[None]:
             yield
     except jax.errors.KeyReuseError as error:
         told = " ".join(str(error).split("See https")[0].split()).rstrip(".")
+        path, about, _ = getattr(error, "_fnn_at", ("", "", ""))
+        where = f" in layer '{path}' ({about})" if path else ""
         raise ValueError(
-            f"no_key_reuse: a key is used twice: {told}; give each draw a key of its own, by"
+            f"no_key_reuse: a key is used twice{where}: {told}; give each draw a key of its own, by"
             " jax.random.split, or by fold_in with a number, or with key_for with a name"
         ) from error
