@@ -1,21 +1,19 @@
 """Where the first NaN or infinity of a training step appears: in a layer, the loss, a gradient.
 
 One batch goes through the step once more, with a probe at the input and the output of every layer
-and at both of their gradients. A probe is an identity whose two directions bear a number each, so
-that `fnn.inspect.replay` finds them in the traced program, inside of loops over depth, too.
+and at both of their gradients (see `fnn.inspect.probe`).
 """
 
-import functools
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.ad_checkpoint import checkpoint_name
 
 from fnn import trees
 from fnn.core import Layer, as_jax
+from fnn.inspect.probe import Probe, Prober
 from fnn.inspect.replay import Seen, replay
 from fnn.inspect.summary import walk
 from fnn.inspect.watch import Trace, Watched
@@ -62,62 +60,6 @@ class Fault:
 
     def __str__(self) -> str:
         return f"{self.where()}; {self.cure}"
-
-
-class _Probe(NamedTuple):
-    """What a number stands for: "input", "output" or "loss", forward or backward."""
-
-    path: str
-    at: str
-    backward: bool
-
-
-@dataclass(eq=False)
-class _Prober:
-    """An onlooker that sets probes; `fnn.inspect.watch` tells how it gets to see every layer."""
-
-    probes: list[_Probe] = field(default_factory=list)
-    inside: list[str] = field(default_factory=list)
-
-    def __call__(self, path: str, apply: Callable[..., Any]) -> Callable[..., Any]:
-        if self.inside and self.inside[-1] == path:
-            return apply
-
-        def run(params, state, x, /, **rest):
-            self.inside.append(path)
-            try:
-                y, after = apply(params, state, self.probe(x, path, "input"), **rest)
-            finally:
-                self.inside.pop()
-            return self.probe(y, path, "output"), after
-
-        return run
-
-    def probe(self, tree: Any, path: str, at: str) -> Any:
-        """The tree as it is, seen in both directions under a number of its own."""
-        number = len(self.probes)
-        self.probes += [_Probe(path, at, False), _Probe(path, at, True)]
-
-        def leaf(a):
-            return _seen(a, number) if jnp.issubdtype(a.dtype, jnp.floating) else a
-
-        return jax.tree.map(leaf, as_jax(tree))
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
-def _seen(a: jax.Array, number: int) -> jax.Array:
-    return _mark(a, number)
-
-
-def _mark(a: jax.Array, number: int) -> jax.Array:
-    # the barrier makes it a value of its own: replay passes over what bears a mark already
-    return checkpoint_name(jax.lax.optimization_barrier(a), f"fnn:{number}:0")
-
-
-_seen.defvjp(
-    lambda a, number: (_mark(a, number), None),
-    lambda number, _, g: (_mark(g, number + 1),),
-)
 
 
 def first_nonfinite(
@@ -169,7 +111,7 @@ def first_nonfinite(
     for path, a in trees.paths(given).items():
         if jnp.issubdtype(jnp.result_type(a), jnp.floating) and not bool(trees.all_finite(a)):
             return _given(path, jnp.asarray(a))
-    prober: Any = _Prober()
+    prober: Any = Prober()
 
     def objective(params, state, x, y, key):
         y_hat, _ = net.apply(Watched(params, "", prober), state, x, key=key, train=train)
@@ -218,7 +160,7 @@ def _numbers(a: jax.Array) -> dict[str, Any]:
     return {**found, "low": float("nan"), "high": float("nan")}
 
 
-def _first(seen: list[Seen], probes: list[_Probe], kinds: dict[str, str]) -> Fault | None:
+def _first(seen: list[Seen], probes: list[Probe], kinds: dict[str, str]) -> Fault | None:
     """The fault of the first probe, in the order of running, that saw one."""
     latest: dict[tuple[str, bool], Seen] = {}  # what last went into a layer, either way
     bad_gradient = None
@@ -244,7 +186,7 @@ def _first(seen: list[Seen], probes: list[_Probe], kinds: dict[str, str]) -> Fau
 
 
 def _fault(
-    one: Seen, probe: _Probe, entered: Seen | None, enters: bool, kinds: dict[str, str]
+    one: Seen, probe: Probe, entered: Seen | None, enters: bool, kinds: dict[str, str]
 ) -> Fault:
     layer = f"'{probe.path}' ({kinds.get(probe.path, 'layer')})" if probe.path else "the network"
     turn = f", turn {one.turns[-1]} of its loop" if one.turns else ""
