@@ -171,7 +171,7 @@ def _held_apply(apply: ApplyFn, name: str) -> ApplyFn:
 
 
 def _by_itself(run: Callable[..., Any]) -> Callable[..., Any]:
-    """`run` as a program of its own, whose keys JAX checks as it is traced: in the layer at fault."""
+    """`run` as a program of its own: JAX checks its keys as it is traced, in the layer at fault."""
 
     def apply(params, state, x, *, key, train):
         return jax.jit(lambda p, s, x, key: run(p, s, x, key=key, train=train))(
