@@ -100,13 +100,13 @@ class Progress(NamedTuple):
       first_bad: the number of the first step, from 1, whose loss was not finite; 0 if none.
     """
 
-    loss_sum: jax.Array
-    first_bad: jax.Array
+    loss_sum: Any
+    first_bad: Any
 
 
 def no_progress() -> Progress:
-    """That of no steps."""
-    return Progress(jnp.zeros((), jnp.float32), jnp.zeros((), jnp.int32))
+    """That of no steps: of NumPy, since making arrays on a device takes longer than a small check."""
+    return Progress(np.zeros((), np.float32), np.zeros((), np.int32))
 
 
 def make_advance(
