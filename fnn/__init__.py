@@ -17,6 +17,7 @@ from fnn import datasets as datasets
 from fnn import diagnose as diagnose
 from fnn import draw as draw
 from fnn import estimators as estimators
+from fnn import explain as explain
 from fnn import functional as functional
 from fnn import initializers as initializers
 from fnn import inspect as inspect

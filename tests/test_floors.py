@@ -29,7 +29,7 @@ FLOORS = [
     ["layers", "combine", "compose"],
     ["models", "train", "inspect"],
     ["draw", "interop"],
-    ["search", "compare", "diagnose"],
+    ["search", "compare", "diagnose", "explain"],
     ["tables", "estimators"],  # files of rows for a search; scikit-learn's face
     ["__init__"],  # the face: re-exports only
     ["cli"],
