@@ -5,6 +5,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import time
 import warnings
 
 import hypothesis
@@ -311,6 +312,23 @@ def test_a_folder_keeps_the_newest_and_the_best(tmp_path):
         assert best is not None
         assert latest is not None
         assert (best.step, latest.step, latest.note["score"]) == (1, 4, 0.3)
+
+
+def test_what_a_killed_writer_left_half_written_is_swept_up(tmp_path):
+    left = tmp_path / ".step_0000000003.safetensors.abc.part"
+    left.write_bytes(b"half")
+    os.utime(left, (1, 1))
+    other = tmp_path / ".notes.part"  # not ours
+    other.write_bytes(b"mine")
+    os.utime(other, (1, 1))
+    with checkpoint.Checkpoints(tmp_path) as kept:
+        under_way = tmp_path / ".step_0000000004.safetensors.abd.part"
+        under_way.write_bytes(b"another writer's")
+        os.utime(under_way, (time.time() + 60,) * 2)
+        kept.save(5, {"w": np.ones(2)})
+    assert not left.exists()
+    assert other.exists()
+    assert under_way.exists()
 
 
 def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(tmp_path):

@@ -1,10 +1,12 @@
 """A folder of checkpoints: the newest, the best, and no more of them than wanted."""
 
 import concurrent.futures
+import contextlib
 import math
 import os
 import pathlib
 import re
+import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, TypeVar
@@ -76,6 +78,7 @@ class Checkpoints:
         self.keep, self._best_is = keep, best
         self._pool = concurrent.futures.ThreadPoolExecutor(1) if background else None
         self._writing: concurrent.futures.Future[None] | None = None
+        self._begun = time.time()
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -181,6 +184,14 @@ class Checkpoints:
         for old in there:
             if old not in kept:
                 self.path(old).unlink(missing_ok=True)
+        self._sweep_up()
+
+    def _sweep_up(self) -> None:
+        """Remove what writers that were killed have left half-written, before this one began."""
+        for part in self.folder.glob(".step_*.part"):
+            with contextlib.suppress(OSError):  # another writer, which is done with it
+                if part.stat().st_mtime < self._begun:
+                    part.unlink()
 
     def _by_value(self, steps: list[int]) -> list[int]:
         """The steps whose checkpoints have a value, the best first; without the unreadable."""
