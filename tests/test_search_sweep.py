@@ -213,3 +213,31 @@ def test_a_static_float_may_decide(data):
 
     configs = [{"rate": 0.01, "how": search.static(v)} for v in (1.0, -1.0)]
     assert search.sweep(decided, configs, *data, key=KEY, **HOW).groups == 2
+
+
+def test_widths_share_a_program_behind_a_mask():
+    """A float of a configuration may be a width: one group, and each lane is the plain network."""
+    x, y = fnn.datasets.sine(jax.random.key(0), n=64)
+    y, steps, key = y[:, None], 40, jax.random.key(1)
+
+    def build(width):
+        net = search.bounded_mlp(1, max_width=8, max_depth=1, activations=(jnp.tanh,), width=width)
+        return net, fnn.optim.adam(0.01)
+
+    configs = [{"width": 2.0}, {"width": 5.0}, {"width": 8.0}]
+    found = search.sweep(
+        build, configs, x, y, loss=fnn.losses.squared_error, steps=steps, key=key, checks=1
+    )
+    assert found.groups == 1
+    for config, result in zip(configs, found.results, strict=True):
+        net, optimizer = build(config["width"])
+        start = fnn.train.init(net, optimizer, key, x)
+        plain, params = search.freed(
+            start.params, width=int(config["width"]), depth=1, activation=jnp.tanh
+        )
+        own = start._replace(params=params, opt_state=optimizer.init(params))
+        done = fnn.fit(
+            plain, x, y, loss=fnn.losses.squared_error, optimizer=optimizer, key=key,
+            steps=steps, batch_size=32, start=own, check_every=steps, progress=False,
+        )  # fmt: skip
+        assert result.loss[-1] == pytest.approx(done.history["loss"][-1], rel=1e-4)

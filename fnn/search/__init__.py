@@ -1,5 +1,7 @@
 """The best model for each data set: many training runs as one program, and an honest error."""
 
+from fnn.search.bounded import bounded_mlp as bounded_mlp
+from fnn.search.bounded import freed as freed
 from fnn.search.folds import Folds as Folds
 from fnn.search.folds import holdout as holdout
 from fnn.search.folds import k_fold as k_fold

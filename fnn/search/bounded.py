@@ -38,7 +38,9 @@ def bounded_mlp(
         h_i = m \odot a(h_{i-1} W_i + b_i) \text{ if } i \le depth \text{ else } h_{i-1}, \quad
         y = h W + b, \qquad m_j = [\, j < width \,]
 
-    Weights begin with variance 1 / fan in of the neurons that are there, as in `models.mlp`.
+    Weights begin with variance 1 / fan in of the neurons that are there, as in `models.mlp`. In a
+    `build` for `search.sweep`, a width, depth or activation that is a float of the configurations
+    (2.0, not 2) shares one program with all others; `search.freed` gives the plain network.
 
     Args:
       outputs: how many the last layer has.
