@@ -9,6 +9,7 @@ from fnn.search.halving import Halving as Halving
 from fnn.search.halving import halving as halving
 from fnn.search.halving import hyperband as hyperband
 from fnn.search.lane import Candidate as Candidate
+from fnn.search.model_based import model_based as model_based
 from fnn.search.nested import NestedValidation as NestedValidation
 from fnn.search.nested import nested as nested
 from fnn.search.population import Population as Population

@@ -45,6 +45,13 @@ class Group(NamedTuple):
     numbers: dict[int, dict[str, Any]]
     shaping: dict[str, Any]
 
+    def shares_program(self, other: "Group") -> bool:
+        """Whether lanes of the other one could be lanes of this."""
+        names = [next(iter(group.numbers.values())).keys() for group in (self, other)]
+        if self.shaping.keys() != other.shaping.keys() or names[0] != names[1]:
+            return False
+        return all(same(value, other.shaping[name]) for name, value in self.shaping.items())
+
 
 class Groups:
     """All lanes, their data and their programs.
@@ -202,14 +209,12 @@ def groups_of(configs: Sequence[Config]) -> list[Group]:
         if "seed" in config:
             shaping.pop("seed", None)
             numbers["seed"] = _seed(config["seed"])
-        for known in groups:
-            alike = all(same(shaping.get(name, groups), v) for name, v in known.shaping.items())
-            names = next(iter(known.numbers.values())).keys()
-            if alike and shaping.keys() == known.shaping.keys() and numbers.keys() == names:
-                known.numbers[lane] = numbers
-                break
+        new = Group({lane: numbers}, shaping)
+        known = next((group for group in groups if group.shares_program(new)), None)
+        if known is None:
+            groups.append(new)
         else:
-            groups.append(Group({lane: numbers}, shaping))
+            known.numbers[lane] = numbers
     return groups
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from fnn.checks import check_given_key
+from fnn.checks import check_count, check_given_key
 from fnn.core import Layer
 from fnn.search.group import Group, Groups, prepared
 from fnn.search.lane import Build, Carry, Look
@@ -160,13 +160,11 @@ def sweep(
         validation=validation, rows=rows, held_out=held_out, metrics=metrics, at_once=at_once,
         devices=devices,
     )  # fmt: skip
-    if not 1 <= checks <= steps:
-        raise ValueError(f"sweep: checks must be from 1 to steps = {steps}, got {checks}")
-    ends = np.linspace(0, steps, checks + 1).round().astype(np.int32)[1:]
-    results, best = dict(done or {}), _Best()
+    ends = check_ends("sweep", steps, checks)
+    results, best = dict(done or {}), Best()
     for group in groups.all:
         left = [lane for lane in group.numbers if lane not in results]
-        for found, carry in _runs(groups, group, left, ends):
+        for found, carry in runs(groups, group, left, ends):
             results |= found
             best.offer(found, carry)
             if on_results is not None:
@@ -174,14 +172,25 @@ def sweep(
     ordered = [results[lane] for lane in range(len(groups.configs))]
     winner = int(np.argmin([result.best_loss for result in ordered]))
     if winner != best.lane:  # an earlier call has done it: its weights are made again
-        for found, carry in _runs(groups, groups.of(winner), [winner], ends):
+        for found, carry in runs(groups, groups.of(winner), [winner], ends):
             best.offer(found, carry, force=True)
     many, seconds = len(groups.all), groups.seconds
     net = groups.net(winner)
     return Sweep(groups.configs, ordered, ends, winner, net, *best.variables, many, seconds)
 
 
-class _Best:
+def check_ends(where: str, steps: int, checks: int) -> np.ndarray:
+    """After how many steps the checks are.
+
+    Raises:
+      ValueError: if there are more of them than steps, or none.
+    """
+    if check_count(where, "checks", checks) > check_count(where, "steps", steps):
+        raise ValueError(f"{where}: checks must be from 1 to steps = {steps}, got {checks}")
+    return np.linspace(0, steps, checks + 1).round().astype(np.int32)[1:]
+
+
+class Best:
     """The weights of the best lane so far, on the host."""
 
     def __init__(self):
@@ -196,7 +205,7 @@ class _Best:
                 self.variables = jax.tree.map(lambda a, place=place: np.asarray(a[place]), kept)
 
 
-def _runs(
+def runs(
     groups: Groups, group: Group, members: Sequence[int], ends: np.ndarray
 ) -> Iterator[tuple[dict[int, Result], Carry]]:
     """Whole runs of some lanes, by turns: their results by lane, and what they carried."""
