@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
-import numpy as np
 
 from fnn.checks import check_count, check_given_key
 from fnn.core import key_for
@@ -62,8 +61,8 @@ def model_based(
       trials: how many runs there are in all, >= 1.
       together: how many are proposed at once, >= 1: fewer learn more from each other, more fill the
         machine. By default as many as there are devices, and at least 4.
-      sampler: one of `optuna.samplers`; by default `TPESampler`, which takes runs that are under way
-        for bad ones, so that it proposes others.
+      sampler: one of `optuna.samplers`; by default `TPESampler`, which takes runs under way for bad
+        ones, so that it proposes others.
       batch_size: examples a step; None takes all.
       validation: `(x, y)` by which runs are judged; without them the training loss judges.
       metrics: `(prediction, y) -> scalar` of the held-out data, by name.
