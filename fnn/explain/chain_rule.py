@@ -209,13 +209,18 @@ def _layers(chain: Chain, errors: Any = None, checks: Any = None) -> list[Neuron
         blame, da, delta = errors[number] if errors else (None, None, None)
         later = chain.groups[number + 1] if number + 1 < len(chain.groups) else None
         neurons = _neurons(group, names, sources, da, delta)
-        if errors and later is not None and not group.after:
+        passed = _passed(group, names, blame)
+        if errors and passed:
+            targets = [one.name for one in passed]
+            neurons = _feeding(neurons, group.passed.T, group.passed.T != 0, targets, blame)
+        elif errors and later is not None:
             targets = _names(words[number + 1], later.weighted.y.shape[1:])
-            neurons = _feeding(neurons, later, targets, errors[number + 1][2])
+            neurons = _feeding(
+                neurons, later.effective, later.taps >= 0, targets, errors[number + 1][2]
+            )
         if checks:
             seen = flat(checks[1][number]).tolist()
             neurons = [n._replace(autodiff=g) for n, g in zip(neurons, seen, strict=True)]
-        passed = _passed(group, names, blame)
         found.append(
             NeuronLayer(
                 role="output" if later is None else f"hidden {number + 1}",
@@ -252,7 +257,9 @@ def _called(steps: tuple[Step, ...]) -> str:
     return ", ".join(step.layer.name for step in steps if step.layer.name not in RESHAPES)
 
 
-def _neurons(group: Group, names: list[str], sources: list[str], da: Any, delta: Any) -> list:
+def _neurons(
+    group: Group, names: list[str], sources: list[str], da: Any, delta: Any
+) -> list[Neuron]:
     a, z, activation = flat(group.weighted.x), group.z, group.a
     weights = _names("w", group.weighted.params["w"].shape)
     biases, bias_of = group.weighted.params.get("b"), _bias_of(group)
@@ -293,11 +300,14 @@ def _bias_of(group: Group) -> np.ndarray:
     return np.arange(group.z.size) % group.weighted.y.shape[-1]
 
 
-def _feeding(neurons: list, later: Group, targets: list[str], delta: np.ndarray) -> list:
+def _feeding(
+    neurons: list[Neuron], slopes: np.ndarray, there: np.ndarray, targets: list[str], blame: Any
+) -> list[Neuron]:
+    """The neurons with what they feed: slopes are (neurons, targets), blame dC by each target."""
     found = []
     for i, neuron in enumerate(neurons):
-        ways = np.flatnonzero(later.taps[i] >= 0).tolist()
-        fed = tuple(Fed(targets[k], float(later.effective[i, k]), float(delta[k])) for k in ways)
+        ways = np.flatnonzero(there[i]).tolist()
+        fed = tuple(Fed(targets[k], float(slopes[i, k]), float(blame[k])) for k in ways)
         found.append(neuron._replace(feeds=fed))
     return found
 

@@ -7,7 +7,7 @@ from fnn.explain.neurons import Neurons
 from fnn.explain.words import chosen, plain
 
 _MOST = 8  # nodes drawn of a layer
-_ROW, _TOP, _RADIUS, _WIDTH = 88, 52, 21, 920
+_TOP, _RADIUS, _WIDTH = 52, 19, 920
 _BLUE, _RED = "#4477AA", "#CC3311"
 
 
@@ -83,12 +83,13 @@ def diagram(found: Neurons) -> Diagram:
                 if source in number:
                     edges.append(Edge(number[source], number[one.name], None))
     tall = max(len(column) for column, _, _ in columns)
-    height = _TOP + _ROW * tall + 18
+    row = 88 if tall <= 4 else 72
+    height = _TOP + row * tall + 4
     places = {}
     for c, (column, _, _) in enumerate(columns):
         across = _WIDTH * (c + 0.5) / len(columns)
         for r, node in enumerate(column):
-            places[node.name] = (across, _TOP + _ROW * (r + 0.5 + (tall - len(column)) / 2))
+            places[node.name] = (across, _TOP + row * (r + 0.5 + (tall - len(column)) / 2))
     pieces = [_heads(columns)]
     widest = max((abs(edge.w) for edge in edges if edge.w is not None), default=1.0) or 1.0
     pieces += [_line(i, edge, nodes, places, widest) for i, edge in enumerate(edges)]
@@ -169,18 +170,18 @@ def _node(number: int, node: Node, place: tuple[float, float], largest: float) -
         )
     blame = ""
     if node.delta is not None:
-        sign = "delta" if node.kind == "neuron" else "dC"
+        sign = "delta" if node.kind == "neuron" else "dC/da"
         ring = _BLUE if node.delta >= 0 else _RED
         width = 2 + 4 * node.share
         blame = shape.format("ring", f'fill="none" stroke="{ring}" stroke-width="{width:.2f}"')
-        blame += f'<text y="{-r - 7}" class="delta">{sign} {plain(node.delta)}</text>'
+        blame += f'<text y="{-r - 6}" class="delta">{sign} {plain(node.delta)}</text>'
     label = f"{node.name}, activation {plain(node.a)}"
     return (
         f'<g id="n{number}" class="node" tabindex="0" role="button" aria-label="{escape(label)}"'
         f' transform="translate({x:.1f} {y:.1f})"><title>{escape(label)}</title>'
         f"{shape.format('base', '')}{shape.format('fill', fill)}{blame}"
         f'<text y="4.5" class="value">{_brief(node.a)}</text>'
-        f'<text y="{r + 14}" class="name">{escape(node.name)}</text></g>'
+        f'<text y="{r + 13}" class="name">{escape(node.name)}</text></g>'
     )
 
 

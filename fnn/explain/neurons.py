@@ -27,7 +27,13 @@ class Synapse(NamedTuple):
 
 
 class Fed(NamedTuple):
-    """A neuron that this one feeds: the blame that comes back from there is w delta."""
+    """What a neuron feeds: the blame that comes back from there is w delta.
+
+    Attributes:
+      target: a neuron; or what a function such as pooling makes, "max_pool[0, 1, 2]".
+      w: the weight between the two; of a function its slope.
+      delta: dC/dz of the neuron; dC/da of what the function makes.
+    """
 
     target: str
     w: float
@@ -52,7 +58,7 @@ class Neuron(NamedTuple):
       slopes: then da_k/dz for each neuron k of the layer; else ().
       delta: dC/dz by the chain rule, its error.
       share: |delta| / sum of |delta| over its layer, in [0, 1]: its share of the total error there.
-      feeds: where da comes from; () for outputs, and where a function such as pooling is between.
+      feeds: where da comes from; () for outputs.
       autodiff: dC/dz by jax.grad.
     """
 

@@ -12,8 +12,8 @@ from fnn.core import Layer
 from fnn.inspect.summary import branch
 from fnn.show import spec_text
 
-_WIDE = 4096  # numbers a function between neurons may take: its slopes are a square of them
-_CONVOLUTIONS = (layers.conv, layers.depthwise_conv)
+_WIDE = 2048  # numbers a layer may take or give: the slopes between them are a square
+WEIGHING = (layers.dense, layers.conv, layers.depthwise_conv)
 RESHAPES = ("flatten", "reshape", "dropout")  # at inference each passes on the numbers it takes
 
 
@@ -98,10 +98,10 @@ def opened(net: Layer, params: Any, state: Any, x: Any, limit: int) -> Chain | s
     if not (hasattr(x, "shape") and hasattr(x, "dtype")) or not x.ndim:
         return f"x is no single array but {spec_text(x)}"
     parts = list(_parts(net, ""))
-    size = 0
+    left = limit
     for path, layer in parts:
         own = branch(params, path)
-        if layer.made_by in (layers.dense, *_CONVOLUTIONS):
+        if layer.made_by in WEIGHING:
             if layer.config.get("padding") in ("REFLECT", "REPLICATE", "CIRCULAR"):
                 return f"'{path}' pads with what it sees: one input has several synapses"
         elif layer.children or jax.tree.leaves([own, branch(state, path)]):
@@ -111,7 +111,7 @@ def opened(net: Layer, params: Any, state: Any, x: Any, limit: int) -> Chain | s
         own = branch(params, path)
         shape = jax.eval_shape(lambda p, s, x, f=layer: f.apply(p, s, x)[0], own,
                                branch(state, path), x)  # fmt: skip
-        why, size = _fits(path, layer, x, shape, size, limit)
+        why, left = _fits(path, layer, own, x, shape, left)
         if why:
             return why
         y, _ = layer.apply(own, branch(state, path), x)
@@ -130,27 +130,23 @@ def _parts(layer: Layer, path: str) -> Iterator[tuple[str, Layer]]:
         yield path, layer
 
 
-def _fits(
-    path: str, layer: Layer, x: Any, y: Any, size: int, limit: int
-) -> tuple[str, int]:  # fmt: skip
-    """Why the layer cannot be opened, "" if it can; the synapses so far with its own."""
+def _fits(path: str, layer: Layer, own: Any, x: Any, y: Any, left: int) -> tuple[str, int]:
+    """Why the layer cannot be opened, "" if it can; and how many synapses are left to list."""
+    name = f"'{path or layer.name}' ({layer.name})"
     if not (hasattr(y, "dtype") and jnp.issubdtype(y.dtype, jnp.floating)) or not y.ndim:
-        return f"'{path}' ({layer.name}) gives {spec_text(y)}, no single array of floats", size
-    if layer.made_by in (layers.dense, *_CONVOLUTIONS):
-        if layer.made_by is layers.dense:
-            size += y.size * x.shape[-1]
-        else:
-            size += x.size * y.size  # what is looked through; few of them are synapses
-            limit = 50 * limit
-        if size > limit:
-            return f"'{path}' ({layer.name}) brings it to {size:,} synapses, limit={limit:,}", size
-    elif max(x.size, y.size) > _WIDE:
-        return f"'{path}' ({layer.name}) gives {y.size:,} numbers, too many to name", size
-    return "", size
+        return f"{name} gives {spec_text(y)}, no single array of floats", left
+    if max(x.size, y.size) > _WIDE:
+        return f"{name} takes {x.size:,} numbers and gives {y.size:,}, too many to name", left
+    if layer.made_by in WEIGHING:
+        each = int(np.prod(own["w"].shape[:-1]))  # those at an edge look at padding, and have fewer
+        left -= each * y.size
+        if left < 0:
+            return f"{name} has {each * y.size:,} synapses, more than limit= allows", left
+    return "", left
 
 
 def _weighs(step: Step) -> bool:
-    return step.layer.made_by in (layers.dense, *_CONVOLUTIONS)
+    return step.layer.made_by in WEIGHING
 
 
 def _grouped(steps: list[Step]) -> Chain:

@@ -109,11 +109,12 @@ def _part(line: str, one: Parameter) -> tuple[str, str]:
 def _blame_lines(neuron: Neuron, layer: NeuronLayer, loss: str, most: int) -> list[str]:
     da = plain(neuron.da or 0.0)
     if not neuron.feeds:
-        whence = f"behind {layer.after}" if layer.after else f"the slope of {loss} at a"
-        return [f"dC/da = {da}, {whence}"]
+        last = f"{layer.after} passes nothing of it on"
+        return [f"dC/da = {da}, {last if layer.after else f'the slope of mean {loss} at a'}"]
     shown, left = neuron.feeds[:most], len(neuron.feeds) - most
     more = [f"... {left} more"] if left > 0 else []
-    symbols = [f"w * delta of {fed.target}" for fed in shown] + more
+    each = "d{0}/da * dC/d{0}" if layer.after else "w * delta of {0}"
+    symbols = [each.format(fed.target) for fed in shown] + more
     numbers = [f"{number(fed.w)} * {number(fed.delta)}" for fed in shown] + more
     return [
         f"dC/da = {' + '.join(symbols)}",
