@@ -7,6 +7,7 @@ import pytest
 
 import fnn
 from fnn import search
+from fnn.search import climb
 from fnn.search.bounded import bounded_mlp, freed
 from fnn.search.linear import logistic_path, ridge_path
 from fnn.search.plan import Config, Plan, grid
@@ -139,6 +140,33 @@ def test_rungs_keep_the_best_quarter_and_end_with_two():
     assert third.next_rung(losses[:4]) is None
     assert third.depth == plan.depth
     assert plan._replace(longer=0).next_rung(losses) is None
+
+
+def test_within_a_time_a_quarter_is_tried_and_the_verdict_says_so(monkeypatch):
+    """A clock that runs a minute at each look leaves time for two parts of four, and no rung."""
+    x, y = fnn.datasets.xor(jax.random.key(0), n=60)
+    plan = Plan(grid(widths=(2, 4))[:8], steps=20, batch_size=16, checks=2, longer=2)
+    now = iter(range(0, 9999, 60))
+    monkeypatch.setattr(climb.time, "perf_counter", lambda: float(next(now)))
+    found = search.select(x, y, plan=plan, folds=3, repeats=1, minutes=3)
+    tried = [row for row in found.table if row["model"] == "network"]
+    assert len(tried) == 4
+    assert "4 of 8 networks were tried" in found.verdict
+    monkeypatch.setattr(climb.time, "perf_counter", lambda: 0.0)
+    found = search.select(x, y, plan=plan, folds=3, repeats=1, minutes=4)
+    assert len([row for row in found.table if row["model"] == "network"]) == 8
+    assert "networks were tried" not in found.verdict
+    with pytest.raises(ValueError, match="minutes must be above 0, got 0"):
+        search.select(x, y, minutes=0)
+
+
+def test_parts_of_the_grid_are_all_of_it_and_balanced():
+    plan = Plan(grid(), steps=10, batch_size=8, checks=2)
+    parts = climb.parts_of(plan)
+    assert sorted(c for part in parts for c in part.configs) == sorted(plan.configs)
+    for part in parts:
+        for values in zip(*part.configs, strict=True):
+            assert {values.count(v) for v in set(values)} == {4}
 
 
 def test_each_block_of_nested_folds_climbs_as_if_it_were_alone():

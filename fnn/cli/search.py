@@ -53,6 +53,8 @@ def add_command(commands: Any) -> None:
         " (default: 0.2)")  # fmt: skip
     add("--seed", type=int, default=0, metavar="N", help="of folds and weights (default: 0)")
     add("--quick", action="store_true", help="fewer networks, shorter runs")
+    add("--minutes", type=positive, metavar="M", help="how long to try networks (default: until all"
+        " are tried)")  # fmt: skip
     add("--fresh", action="store_true", help="start over, whatever an earlier call has finished")
     add("--out", default="search", metavar="DIR", help="folder for the files (default: ./search)")
 
@@ -79,6 +81,7 @@ def run(options: argparse.Namespace) -> int:
             drop=drop,
             test=options.test,
             quick=options.quick,
+            minutes=options.minutes,
             seed=options.seed,
             folder=kept,
         )

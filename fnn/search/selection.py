@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from fnn.core import Layer, key_for
+from fnn.search.climb import climb, climb_each
 from fnn.search.decide import Choice, decide, rows_of, words
 from fnn.search.folds import Folds, holdout, k_fold
 from fnn.search.models import Model, errors_of, given, scored, train_chosen
@@ -14,7 +15,6 @@ from fnn.search.pieces import Pieces
 from fnn.search.plan import Plan, make_plan
 from fnn.search.problem import Problem, Scaling, make_problem
 from fnn.search.resampled import Estimate, corrected_interval
-from fnn.search.trials import Tables, all_tables, network_table, network_tables, next_rung
 from fnn.trees import fingerprint
 
 
@@ -93,6 +93,7 @@ def select(
     repeats: int | None = None,
     groups: Any = None,
     quick: bool = False,
+    minutes: float | None = None,
     plan: Plan | None = None,
     key: jax.Array | None = None,
     folder: str | os.PathLike[str] | None = None,
@@ -119,6 +120,8 @@ def select(
       repeats: how often to cut folds anew; by default 2 of fewer than 500 rows, else 1.
       groups: (n,) labels; rows of one group are never on both sides of a split.
       quick: a quarter of the networks, and one repeat.
+      minutes: how long to try networks, > 0: a quarter of them is always tried, the next only while
+        as much time is left as the last took. The verdict says what was left out.
       plan: what networks to try and how; by default by the number of rows and columns.
       key: seeds folds and networks; by default `jax.random.key(0)`.
       folder: where to keep finished pieces, the networks of a width each: the same call goes on
@@ -128,7 +131,8 @@ def select(
       A `Selection`: print it for the verdict; `.predict(x)`, `.net`, `.params`, `.table`, `.score`.
 
     Raises:
-      ValueError: if X or y is not what it must be, or there are too few rows.
+      ValueError: if X or y is not what it must be, there are too few rows, or minutes is not above
+        0.
 
     On a CPU every core works if `jax.config.update("jax_num_cpu_devices", cores)` comes first.
 
@@ -143,6 +147,8 @@ def select(
     ('linear', dense(1), (2,))
     """
     key = jax.random.key(0) if key is None else key
+    if minutes is not None and not 0 < minutes < float("inf"):
+        raise ValueError(f"select: minutes must be above 0, got {minutes}; None is no limit")
     problem = make_problem(x, y, task=task)
     seed = int(jax.random.bits(key_for(key, "folds")) >> 1)
     used, kept, groups = _set_aside(problem, test, groups, seed)
@@ -150,23 +156,20 @@ def select(
     plan = make_plan(*_size(problem, inner), quick=quick) if plan is None else plan
     seen = (problem.x, problem.y, *inner, key)
     pieces = Pieces(folder, fingerprint(repr(plan), str(problem.classes), *seen))
-    null, linear, network = all_tables(problem, inner, plan, key, pieces)
-    rungs = [(plan, network)]
-    while (more := next_rung(linear, network, plan)) is not None:
-        plan, network = more, network_table(problem, inner, more, key, pieces)
-        rungs.append((plan, network))
-    choice = decide(Tables(null, linear, network), plan, repeat=inner.repeat, ratio=inner.ratio)
+    climbed = climb(problem, inner, plan, key, pieces, minutes=minutes)
+    plan, _ = climbed.rungs[-1]
+    choice = decide(climbed.tables, plan, repeat=inner.repeat, ratio=inner.ratio)
     model = train_chosen(problem, used[None], plan, [choice], key)[0]
-    verdict = words(choice, problem.task)
+    verdict = words(choice, problem.task) + climbed.left_out
     test_score = None
     if test is not None:
         x_test, y_test = (
             test if isinstance(test, tuple) else (problem.x[kept], given(problem, kept))
         )
         test_score = scored(model, problem, x_test, y_test)
-        low, high = test_score.low, test_score.high
+        low, high = test_score.low, min(test_score.high, 1.0)
         verdict += f" On the test set: {test_score.mean:.3f} ({low:.3f} to {high:.3f})."
-    table = rows_of(null, linear, rungs)
+    table = rows_of(*climbed.tables[:2], climbed.rungs)
     return Selection(
         *model, problem.classes, choice.scores[choice.kind], test_score, table, choice, verdict
     )
@@ -213,7 +216,7 @@ def select_nested(
     ]
     splits, inner = blocks[0].splits, _joined(blocks)
     plan = make_plan(*_size(problem, inner), quick=quick) if plan is None else plan
-    parts, plans = _climb(problem, inner, plan, key, splits)
+    parts, plans = climb_each(problem, inner, plan, key, splits)
     choices = [
         decide(part, own, repeat=block.repeat, ratio=block.ratio)
         for part, own, block in zip(parts, plans, blocks, strict=True)
@@ -232,33 +235,6 @@ def select_nested(
     scale = 1.0 if problem.classes is not None else problem.unit**2
     scores = 1 - errors / scale
     return Nested(scores, errors, corrected_interval(scores, ratio=outer.ratio), choices, outer)
-
-
-def _climb(
-    problem: Problem, folds: Folds, plan: Plan, key: jax.Array, splits: int
-) -> tuple[list[Tables], list[Plan]]:
-    """Of each block of so many splits the tables and the plan, after the rungs that it deserves."""
-    count = folds.splits // splits
-    blocks = [range(i * splits, (i + 1) * splits) for i in range(count)]
-    tables = all_tables(problem, folds, plan, key)
-    parts = [Tables(*(table.of(own) for table in tables)) for own in blocks]
-    plans, under_way = [plan] * count, list(range(count))
-    while under_way:
-        wanted: dict[Plan, list[int]] = {}
-        still = []
-        for i in under_way:
-            more = next_rung(parts[i].linear, parts[i].network, plans[i])
-            if more is not None:
-                still.append(i)
-                plans[i] = more
-                wanted.setdefault(more, []).extend(blocks[i])
-        found = network_tables(problem, folds, wanted, key) if wanted else {}
-        for i in still:
-            place = wanted[plans[i]].index(blocks[i][0])
-            network = found[plans[i]].of(range(place, place + splits))
-            parts[i] = parts[i]._replace(network=network)
-        under_way = still
-    return parts, plans
 
 
 def _set_aside(problem: Problem, test: Any, groups: Any, seed: int) -> tuple[Any, Any, Any]:

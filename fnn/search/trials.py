@@ -17,6 +17,7 @@ from fnn.search.pieces import Pieces
 from fnn.search.plan import ACTIVATIONS, Config, Plan
 from fnn.search.problem import Problem, Scaling, scaling_of
 from fnn.search.programs import Shape, logistic_program, train_program, trial_program
+from fnn.trees import fingerprint
 
 KEPT_NOWHERE = Pieces(None, "")
 
@@ -167,7 +168,8 @@ def network_tables(
             shared = problem.x, problem.y, key, any_plan.ends()
             return program(settings, split, *(a[split] for a in folds[:3]), shared=shared)
 
-        return own, pieces(f"{any_plan.steps}-steps-{width}-wide", compute)
+        which = fingerprint(repr([lanes[i][1:] for i in own]))[:8]
+        return own, pieces(f"{any_plan.steps}-steps-{width}-wide-{which}", compute)
 
     widths = sorted({config.width for _, config, _ in lanes}, reverse=True)
     with ThreadPoolExecutor(max_workers=len(widths)) as pool:

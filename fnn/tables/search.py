@@ -86,6 +86,7 @@ def search_table(
     drop: Sequence[str] = (),
     test: float = 0.2,
     quick: bool = False,
+    minutes: float | None = None,
     seed: int = 0,
     folder: str | os.PathLike[str] | None = None,
 ) -> Found:
@@ -98,6 +99,7 @@ def search_table(
       drop: columns that are not to be used.
       test: the part of the rows that is set aside and touched once, in (0, 0.5].
       quick: fewer networks, shorter runs.
+      minutes: how long to try networks, as in `search.select`.
       seed: of the split, the folds and the weights.
       folder: where finished pieces are kept, as in `search.select`.
 
@@ -149,6 +151,7 @@ def search_table(
         task=task,
         test=(x[kept], y[kept]),
         quick=quick,
+        minutes=minutes,
         key=jax.random.key(seed),
         folder=folder,
     )
@@ -159,6 +162,7 @@ def search_table(
         "task": task,
         "seed": seed,
         "quick": quick,
+        "minutes": minutes,
         "seconds": round(time.perf_counter() - begun, 1),
     }
     return Found(selection, encoder, target, notes, settings)
