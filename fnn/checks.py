@@ -5,6 +5,8 @@ got and what to do.
 """
 
 import operator
+import os
+import pathlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -15,7 +17,7 @@ import jax.numpy as jnp
 from fnn.show import spec_text
 
 
-def check_count(where: str, name: str, value: Any, low: int = 1) -> int:
+def check_count(where: str, name: str, value: Any, low: float = 1) -> int:
     """`value` as an int, or an error if it is no whole number or lies below `low`.
 
     >>> check_count("dense", "features", 3)
@@ -32,6 +34,16 @@ def check_count(where: str, name: str, value: Any, low: int = 1) -> int:
     if number < low:
         raise ValueError(f"{where}: {name} must be at least {low}, got {number}")
     return number
+
+
+def check_path(where: str, path: Any) -> pathlib.Path:
+    """`path` as a `pathlib.Path`, or a `TypeError` if it is none."""
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(
+            f"{where}: the path must be a str or a pathlib.Path, got {type(path).__name__};"
+            ' give where the file is, such as "run/weights.safetensors"'
+        )
+    return pathlib.Path(path)
 
 
 def check_key(key: Any, where: str) -> jax.Array | None:
@@ -143,6 +155,8 @@ def one_array(x: Any, where: str) -> Any:
         scalars = all(getattr(n, "shape", ()) == () for n in jax.tree.leaves(x))
         if isinstance(x, list | tuple) and scalars:
             cure = "use jnp.asarray(x), or jax.ShapeDtypeStruct(shape, jnp.float32) for a shape"
+        elif x is None or isinstance(x, str) or hasattr(x, "to_numpy"):  # the last: a data frame
+            cure = "give numbers, such as jnp.asarray(x)"
         raise TypeError(f"{where}: x must be one array, got {_cut(spec_text(x))}; {cure}")
     return x
 

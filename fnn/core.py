@@ -115,7 +115,12 @@ def _held_init(init: InitFn, name: str) -> InitFn:
         return init
 
     @functools.wraps(init)
-    def held(key, x, /):
+    def held(key, x=_MISSING, /):
+        if x is _MISSING:
+            raise TypeError(
+                f"{name}: init(key, x) takes two things, got one; x is an example of the input, or"
+                " jax.ShapeDtypeStruct(shape, dtype)"
+            )
         check_given_key(key, f"{name}.init")
         variables = init(key, spec(x, f"{name}.init"))
         if not (isinstance(variables, tuple) and len(variables) == 2):
@@ -127,6 +132,7 @@ def _held_init(init: InitFn, name: str) -> InitFn:
         return Variables(*variables)
 
     held.held = held  # type: ignore[attr-defined]  # itself: functools.wraps would copy a mere flag
+    held.__qualname__ = f"{name}.init"  # what Python's own errors call it
     return held
 
 
@@ -136,7 +142,12 @@ def _held_apply(apply: ApplyFn, name: str) -> ApplyFn:
         return apply
 
     @functools.wraps(apply)
-    def held(params, state, x=_MISSING, /, *, key=None, train=False):
+    def held(params, state, x=_MISSING, /, *more, key=None, train=False):
+        if more:
+            raise TypeError(
+                f"{name}: apply(params, state, x) takes three things, got {3 + len(more)};"
+                " give key= and train= by name"
+            )
         if x is _MISSING:
             raise TypeError(
                 f"{name}: apply(params, state, x) takes three things, got two;"
@@ -150,6 +161,10 @@ def _held_apply(apply: ApplyFn, name: str) -> ApplyFn:
         check_given(params, where=name, kind="params")
         check_given(state, where=name, kind="state")
         check_no_list(x, name)
+        if hasattr(x, "dtype") and not _is_dtype(x.dtype):
+            raise TypeError(
+                f"{name}: x must hold arrays, got {type(x).__name__}; try jnp.asarray(x)"
+            )
         watch = getattr(type(params), "_fnn_watch", None)  # an onlooker: fnn.inspect's params only
         run = apply if watch is None else watch(params, apply)
         if key is not None and random.reuse_is_checked():
@@ -167,6 +182,7 @@ def _held_apply(apply: ApplyFn, name: str) -> ApplyFn:
         return out
 
     held.held = held  # type: ignore[attr-defined]
+    held.__qualname__ = f"{name}.apply"
     return held
 
 
@@ -217,7 +233,7 @@ def spec(x: Any, where: str = "spec") -> Any:
     def leaf(a):
         if isinstance(a, _NOT_YET_JAX):
             a = jnp.asarray(a)
-        if not (hasattr(a, "shape") and hasattr(a, "dtype")):
+        if not hasattr(a, "shape") or not _is_dtype(getattr(a, "dtype", None)):
             raise TypeError(
                 f"{where}: x must be an array, a jax.ShapeDtypeStruct or a pytree of them,"
                 f" got {type(a).__name__}; try jnp.asarray(x)"
@@ -228,6 +244,14 @@ def spec(x: Any, where: str = "spec") -> Any:
         return jax.ShapeDtypeStruct(a.shape, dtype)
 
     return jax.tree.map(leaf, x)
+
+
+def _is_dtype(dtype: Any) -> bool:
+    """Whether it is one of NumPy's or JAX's: arrays of others, as PyTorch's, have another kind."""
+    try:
+        return dtype is not None and jnp.issubdtype(dtype, np.generic) is not None
+    except TypeError:
+        return False
 
 
 def out_spec(layer: Layer, variables: Variables, x: Any) -> Any:

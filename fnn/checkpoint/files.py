@@ -34,6 +34,7 @@ from fnn.checkpoint.leaves import (
     kind_of,
     to_arrays,
 )
+from fnn.checks import check_path
 
 FORMAT = 2
 THREADS = 2  # that take sums: one keeps up with a disk of about 1 GB/s
@@ -70,6 +71,9 @@ def save(path: str | os.PathLike[str], tree: Any, *, note: Mapping[str, Any] | N
       ValueError: for names that could not be told apart.
       OSError: if it cannot be written; what was there before is untouched.
     """
+    path = check_path("save", path)
+    if path.is_dir():
+        raise IsADirectoryError(f"save: {path} is a folder; give the name of a file in it")
     arrays, kinds = to_arrays(tree)
     header = {"format": FORMAT, "note": dict(note or {}), "versions": _versions()}
     try:
@@ -110,7 +114,7 @@ def load(
     ...     print(load(path)["step"], load(path)["w"].dtype, load(path)["key"].dtype)
     3 bfloat16 key<fry>
     """
-    path = pathlib.Path(path)
+    path = check_path("load", path)
     arrays, header = _read(path, foreign)
     kinds = header["kinds"]
     if like is None:
@@ -118,6 +122,11 @@ def load(
             raise ValueError("load: only=... needs like=..., whose other leaves stay")
         found = {name: as_leaf(path, array, kinds.get(name)) for name, array in arrays.items()}
         return _nested(path, found, header["empty"])
+    if callable(getattr(like, "init", None)):
+        raise TypeError(
+            f"load: like must be a tree of arrays, got {type(like).__name__}; give the params and"
+            " state that its init returns"
+        )
     check_names(like)
     wanted = {name: leaf for name, leaf in trees.paths(like).items() if _matches(name, only)}
     if not wanted and trees.paths(like):
@@ -304,7 +313,7 @@ def _header(path: pathlib.Path, metadata: Mapping[str, str]) -> dict[str, Any]:
 
 def _check_file(path: pathlib.Path) -> None:
     if not path.exists():
-        raise FileNotFoundError(f"load: there is no file {path}")
+        raise FileNotFoundError(f"load: there is no file {path}; is the folder the right one?")
     if not path.is_file():
         raise CheckpointError(f"load: {path} is not a file; give the checkpoint itself")
 

@@ -12,7 +12,7 @@ from jax.core import Tracer
 from fnn import random
 
 
-def as_arrays(x: Any, y: Any) -> tuple[Any, Any]:
+def as_arrays(x: Any, y: Any, *, where: str = "as_arrays") -> tuple[Any, Any]:
     """Inputs and targets as JAX arrays, or an error that says what in them no network can learn.
 
     Floating data comes in float32 (float64 where JAX has it enabled), integers and booleans stay
@@ -21,6 +21,7 @@ def as_arrays(x: Any, y: Any) -> tuple[Any, Any]:
     Args:
       x: an array, a data frame, a list of numbers or rows, or a dict or tuple of them.
       y: the same, with as many examples.
+      where: who asks, for the errors.
 
     Raises:
       ValueError: if there are no examples, their numbers differ, rows are ragged, or a value is
@@ -31,8 +32,8 @@ def as_arrays(x: Any, y: Any) -> tuple[Any, Any]:
     >>> x.shape, x.dtype, y.dtype
     ((2, 2), dtype('float32'), dtype('int32'))
     """
-    x, y = tree_of_arrays("x", x), tree_of_arrays("y", y)
-    examples("as_arrays", x, y)
+    x, y = tree_of_arrays(f"{where}: x", x), tree_of_arrays(f"{where}: y", y)
+    examples(where, x, y)
     return x, y
 
 
@@ -103,7 +104,7 @@ def to_array(name: str, a: Any) -> jax.Array:
     """One array of finite numbers from an array, a data frame or series, or a list.
 
     Args:
-      name: what to call it in an error.
+      name: what to call it in an error, with the place before it.
       a: the numbers; an array that `jit` traces is passed on unseen.
 
     Raises:
@@ -116,13 +117,13 @@ def to_array(name: str, a: Any) -> jax.Array:
     if isinstance(a, Tracer):
         return a
     if a is None:
-        raise TypeError(f"as_arrays: {name} is None; give an array of numbers")
+        raise TypeError(f"{name} is None; give an array of numbers")
     host, columns = _to_numpy(name, a)
     if jnp.issubdtype(host.dtype, jax.dtypes.prng_key) or not (
         jnp.issubdtype(host.dtype, jnp.number) or host.dtype == bool
     ):
         raise TypeError(
-            f"as_arrays: {name} holds {host.dtype}, no numbers;"
+            f"{name} holds {host.dtype}, no numbers;"
             " use a.astype(float) if they are numbers, np.unique(a, return_inverse=True)[1] if they"
             " are classes"
         )
@@ -138,7 +139,7 @@ def _to_jax(name: str, host: np.ndarray, columns: list[str] | None) -> jax.Array
         limits = np.iinfo(dtype)
         if host.min() < limits.min or host.max() > limits.max:
             raise ValueError(
-                f"as_arrays: {name} holds {host.dtype} numbers beyond {dtype};"
+                f"{name} holds {host.dtype} numbers beyond {dtype};"
                 " subtract an offset, or use np.unique(a, return_inverse=True)[1] if they are ids"
             )
     with np.errstate(over="ignore"):
@@ -153,18 +154,23 @@ def _to_numpy(name: str, a: Any) -> tuple[np.ndarray, list[str] | None]:
     if not hasattr(a, "to_numpy"):
         try:
             return np.asarray(a), None
+        except RuntimeError as error:  # as PyTorch's tensors that have a gradient
+            raise TypeError(
+                f"{name} is {type(a).__name__}, of which NumPy makes no array ({error})"
+            ) from error
         except ValueError as error:
             raise ValueError(
-                f"as_arrays: {name} is no array: its rows differ in length or kind; make each row"
+                f"{name} is no array: its rows differ in length or kind; make each row"
                 " as long as the others, or give a tuple or dict of arrays"
             ) from error
     columns = [str(c) for c in a.columns] if hasattr(a, "columns") else None
     dtypes = list(a.dtypes) if columns is not None else [a.dtype]
     for column, dtype in zip(columns or [None], dtypes, strict=True):
         if getattr(dtype, "kind", "f") not in "biufc":
-            of = f"column {column!r} of {name}" if column is not None else name
+            where, _, short = name.rpartition(": ")
+            of = f"{where}: column {column!r} of {short}" if column is not None else name
             raise TypeError(
-                f"as_arrays: {of} holds {dtype}, no numbers; use pandas.factorize(column)[0] for"
+                f"{of} holds {dtype}, no numbers; use pandas.factorize(column)[0] for"
                 " classes, pandas.get_dummies(frame) for one column per category, or leave it out"
             )
     values = a.to_numpy()
@@ -189,7 +195,7 @@ def _check_finite(name: str, host: np.ndarray, columns: list[str] | None, what: 
     count = "1 value" if len(where) == 1 else f"{len(where)} values"
     rows = len(np.unique(where[:, 0])) if place else 1
     raise ValueError(
-        f"as_arrays: {name} has {count} that {'is' if len(where) == 1 else 'are'} {what},"
+        f"{name} has {count} that {'is' if len(where) == 1 else 'are'} {what},"
         f" the first in {at}; leave out the {rows} such rows, or put a number in their place"
     )
 
@@ -216,7 +222,8 @@ def examples(where: str, x: Any, y: Any) -> int:
             name_here = name + jax.tree_util.keystr(path)
             if not jnp.shape(a):
                 raise ValueError(
-                    f"{where}: {name_here} is one number; its first axis must count the examples"
+                    f"{where}: {name_here} is one number; its first axis must count the examples:"
+                    " of a list make jnp.asarray(list)"
                 )
             sizes[name_here] = jnp.shape(a)[0]
     if len(set(sizes.values())) > 1:

@@ -131,7 +131,7 @@ def folds(key: jax.Array, n: int, k: int, labels: Any = None) -> list[Fold]:
         raise ValueError(f"folds: k must be from 2 to n={n} (leave one out), got {k}")
     order = np.asarray(random.permutation(key, n))
     if labels is not None:
-        labels = _classes("folds", tree_of_arrays("labels", labels), n, least=1)
+        labels = _classes("folds", tree_of_arrays("folds: labels", labels), n, least=1)
         order = order[np.argsort(labels[order], kind="stable")]  # dealt out class by class
     fold_of = np.empty(n, np.int32)
     fold_of[order] = np.arange(n) % k

@@ -9,7 +9,9 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from fnn import trees
+from fnn.checks import check_count, check_given_key
 from fnn.core import Layer
+from fnn.show import spec_text
 
 _STEP = 6e-6  # the cube root of float64's eps: where rounding and curvature cost the same
 
@@ -85,12 +87,22 @@ def gradients(
     >>> gradients(square, jnp.array([1.0, 2.0]), key=jax.random.key(0)).verdict
     'wrong'
     """
+    check_given_key(key, "gradients")
+    check_count("gradients", "entries", entries)
+    if not isinstance(function, Layer) and not callable(function):
+        raise TypeError(
+            f"gradients: needs a layer or a function of arrays, got {type(function).__name__}; such"
+            " as gradients(net, params, state, x, key=key)"
+        )
     with jax.enable_x64(True):
         scalar, given = _scalar(function, args, key, train)
         given = trees.map_with_path(lambda _, a: jnp.asarray(a, jnp.float64), given)
         names, leaves = zip(*trees.paths(given).items(), strict=True) if given else ((), ())
         if not leaves:
-            raise ValueError("gradients: no floating array is given to differentiate by")
+            raise ValueError(
+                "gradients: no floating array is given to differentiate by, got"
+                f" {spec_text(args)}; use x.astype(jnp.float32)"
+            )
         point, back = ravel_pytree(given)
         places = _places(key, [leaf.size for leaf in leaves], entries)
         indices = jnp.asarray(np.concatenate(places))
@@ -118,7 +130,8 @@ def _scalar(
     if isinstance(function, Layer):
         if len(args) != 3:
             raise ValueError(
-                f"gradients: a layer takes params, state and x, got {len(args)} things"
+                f"gradients: a layer takes params, state and x, got {len(args)} things; call"
+                " gradients(net, params, state, x, key=key)"
             )
         tree = {"params": args[0], "state": args[1], "x": args[2]}
     else:
@@ -137,6 +150,11 @@ def _scalar(
             y = function(*whole.values())
         total = jnp.zeros(())
         for i, a in enumerate(jax.tree.leaves(y)):
+            if not jnp.issubdtype(jnp.result_type(a), jnp.floating):
+                raise TypeError(
+                    f"gradients: the function must give floating arrays, got {spec_text(a)}; it"
+                    " has no gradient"
+                )
             weights = jax.random.normal(jax.random.fold_in(key, i), a.shape, jnp.float64)
             total += jnp.sum(weights * a)
         return total

@@ -9,6 +9,7 @@ import jax.export
 import numpy as np
 
 from fnn.checkpoint.atomic import write_atomically
+from fnn.checks import check_count, check_path
 from fnn.core import Layer, predict, spec
 
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
@@ -65,18 +66,25 @@ def export(
     >>> program.call(np.ones((5, 3), np.float32)).shape
     (5, 2)
     """
+    if not isinstance(net, Layer):
+        raise TypeError(
+            f"export: net must be a layer, got {type(net).__name__}; give the network, then its"
+            " params and state"
+        )
+    platforms = (platforms,) if isinstance(platforms, str) else tuple(platforms)
     unknown = sorted(set(platforms) - set(PLATFORMS))
     if unknown or not platforms:
         raise ValueError(
             f"export: platforms must be some of {', '.join(PLATFORMS)},"
-            f" got {', '.join(unknown) or 'none'}"
+            f" got {', '.join(unknown) or 'none'}; by default it runs on all"
         )
-    given = _with_batch(spec(x), batch_size)
+    path = None if path is None else check_path("export", path)
+    given = _with_batch(spec(x, "export"), batch_size)
     weights, kept = jax.tree.map(np.asarray, (params, state))  # constants of the program
     program = jax.jit(lambda x: predict(net, weights, kept, x))
     jax.eval_shape(program, _with_batch(given, batch_size or 1))  # what is wrong with x shows here
     try:
-        exported = jax.export.export(program, platforms=tuple(platforms))(given)
+        exported = jax.export.export(program, platforms=platforms)(given)
     except jax.errors.InconclusiveDimensionOperation as error:
         reason = str(error).strip().splitlines()[0].rstrip(".")
         raise ValueError(
@@ -90,10 +98,12 @@ def export(
 
 def _with_batch(x: Any, batch_size: int | None) -> Any:
     """The shapes of x with the first axis of every array unknown, or of the size given."""
-    if batch_size is not None and batch_size < 1:
-        raise ValueError(f"export: batch_size must be at least 1, or None, got {batch_size}")
+    if batch_size is not None:
+        check_count("export", "batch_size", batch_size)
     if any(not leaf.shape for leaf in jax.tree.leaves(x)):
-        raise ValueError("export: every array of x needs a batch axis, got one of shape ()")
+        raise ValueError(
+            "export: every array of x needs a batch axis, got one of shape (); give x[None]"
+        )
     (batch,) = (batch_size,) if batch_size is not None else jax.export.symbolic_shape("batch")
     return jax.tree.map(lambda a: jax.ShapeDtypeStruct((batch, *a.shape[1:]), a.dtype), x)
 

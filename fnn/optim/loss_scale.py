@@ -65,9 +65,10 @@ def dynamic_loss_scale(
     0.0 16384.0 1
     """
     check_count("dynamic_loss_scale", "every", every)
-    if not 0 < initial_scale < float("inf"):
+    if not isinstance(initial_scale, int | float) or not 0 < initial_scale < float("inf"):
         raise ValueError(
-            f"dynamic_loss_scale: initial_scale must be positive and finite, got {initial_scale}"
+            "dynamic_loss_scale: initial_scale must be a positive finite number, got"
+            f" {initial_scale!r}; 2.0**15 is usual"
         )
     pick = inner_extras("dynamic_loss_scale", inner)
 

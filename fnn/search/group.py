@@ -23,7 +23,7 @@ from fnn.search.lane import (
     make_programs,
 )
 from fnn.search.space import Config, as_configs, same, split
-from fnn.train.arguments import check_metrics
+from fnn.train.arguments import check_metrics, check_pair
 from fnn.train.evaluate import Metric
 from fnn.train.lanes import placements
 from fnn.train.run import check_budget, examples
@@ -162,7 +162,8 @@ def prepared(
     """
     configs = as_configs(where, configs)
     check_metrics(where, metrics)
-    x, y = as_arrays(x, y)
+    check_count(where, "steps", steps)
+    x, y = as_arrays(x, y, where=where)
     n = examples((x, y))
     rows, held_out = (
         _indices(where, name, index, configs, n)
@@ -174,7 +175,8 @@ def prepared(
     if validation is not None:
         if held_out is not None:
             raise ValueError(f"{where}: give validation or held_out, not both")
-        validation = as_arrays(*validation)
+        check_pair(where, "validation", validation)
+        validation = as_arrays(*validation, where=f"{where}: validation")
     if at_once is not None:
         check_count(where, "at_once", at_once)
     devices = list(devices or jax.devices())
@@ -220,9 +222,12 @@ def groups_of(configs: Sequence[Config]) -> list[Group]:
 
 def _seed(value: Any) -> int:
     """A seed as an integer that 32 bits hold."""
-    if isinstance(value, bool) or value != int(value) or not 0 <= value < 2**32:
-        raise ValueError(f"sweep: a seed must be a whole number in [0, 2^32), got {value!r}")
-    return int(value)
+    number = value if isinstance(value, int | float | np.number) else -1
+    if isinstance(value, bool) or not 0 <= number < 2**32 or number != int(number):
+        raise ValueError(
+            f"sweep: a seed must be a whole number in [0, 2^32), got {value!r}; such as range(5)"
+        )
+    return int(number)
 
 
 def _indices(

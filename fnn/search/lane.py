@@ -123,6 +123,12 @@ def candidate_of(
     for name in ("seed", "batch_size"):
         if name not in names:
             config.pop(name, None)
+    takes_any = any(of.kind is of.VAR_KEYWORD for of in names.values())
+    if not takes_any and (unknown := [name for name in config if name not in names]):
+        raise TypeError(
+            f"sweep: build takes {', '.join(names) or 'nothing'}, but configurations have"
+            f" {', '.join(map(repr, unknown))}; give it arguments of these names"
+        )
     try:
         built = setting.build(**config)
     except jax.errors.ConcretizationTypeError as error:

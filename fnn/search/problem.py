@@ -82,12 +82,19 @@ def make_problem(x: Any, y: Any, *, task: str | None = None, where: str = "selec
     Raises:
       ValueError: if shapes do not fit, something is missing, or y is the same everywhere.
     """
-    x, y = np.asarray(x), np.asarray(y)
+    try:
+        x, y = np.asarray(x), np.asarray(y)
+    except ValueError as error:
+        raise ValueError(
+            f"{where}: X and y must be tables of numbers, but rows differ in length ({error}); make"
+            " each row as long as the others"
+        ) from error
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
     if x.ndim != 2 or y.ndim != 1 or len(x) != len(y) or not x.size:
         raise ValueError(
-            f"{where}: X must be (rows, columns) and y (rows,), got {x.shape} and {y.shape}"
+            f"{where}: X must be (rows, columns) and y (rows,), got {x.shape} and {y.shape}; of one"
+            " column make x[:, None], and select each target by itself"
         )
     if x.dtype.kind not in "biuf" or not np.isfinite(x).all():
         raise ValueError(
@@ -100,7 +107,10 @@ def make_problem(x: Any, y: Any, *, task: str | None = None, where: str = "selec
     if task not in ("classification", "regression"):
         raise ValueError(f"{where}: task must be 'classification' or 'regression', got {task!r}")
     if len(np.unique(y)) < 2:
-        raise ValueError(f"{where}: y is the same in all {len(y)} rows: there is nothing to learn")
+        raise ValueError(
+            f"{where}: y is the same in all {len(y)} rows, expected two values or"
+            " more: there is nothing to learn; take another target"
+        )
     x = x.astype(np.float32)
     if task == "classification":
         classes, index = np.unique(y, return_inverse=True)

@@ -211,7 +211,7 @@ def value_text(value: Any) -> str:
     return str(getattr(value, "__name__", value))
 
 
-def as_configs(where: str, configs: Sequence[Config]) -> list[Config]:
+def as_configs(where: str, configs: Sequence[Mapping[str, Any]]) -> list[Config]:
     """The configurations as a list of dicts that all have the same names.
 
     Raises:

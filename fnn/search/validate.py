@@ -6,11 +6,14 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from fnn.checks import check_given_key
 from fnn.core import Layer
+from fnn.data import as_arrays
 from fnn.search.fold_lanes import FOLD, as_folds, best_checks, built_for, fold_lanes
 from fnn.search.folds import Folds
 from fnn.search.lane import Build
 from fnn.search.resampled import Estimate, choose_apart, corrected_interval, one_standard_error
+from fnn.search.space import as_configs
 from fnn.search.sweep import sweep
 from fnn.train.evaluate import Metric
 from fnn.train.step import Loss
@@ -108,6 +111,9 @@ def cross_validate(
     >>> found.best, found.loss.shape, found.stop[1].item()
     (1, (2, 3), 60)
     """
+    check_given_key(key, "cross_validate")
+    configs = as_configs("cross_validate", configs)
+    x, y = as_arrays(x, y, where="cross_validate")
     split = as_folds(folds, x, repeats, stratify, groups, key)
     curves, measured, ends = fold_lanes(
         build, [(c, j) for c in configs for j in range(split.splits)], x, y, split,

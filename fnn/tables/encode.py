@@ -51,7 +51,8 @@ class Encoder(NamedTuple):
         lacking = [name for name in wanted if name not in table.columns]
         if lacking:
             raise ValueError(
-                f"the table lacks {', '.join(lacking)}; it has {', '.join(table.columns)}"
+                f"the table lacks {', '.join(lacking)}; it has {', '.join(table.columns)}; give it"
+                " the columns that the model was made from"
             )
         parts = [
             _encoded(name, self.rules[name], table.columns[name], table.decimal) for name in wanted
@@ -61,7 +62,8 @@ class Encoder(NamedTuple):
         if not np.isfinite(numbers).all():
             row, place = (int(i[0]) for i in np.nonzero(~np.isfinite(numbers)))
             raise ValueError(
-                f"row {row + 1}, column {self.names[place]!r}: the number is too large for float32"
+                f"row {row + 1}, column {self.names[place]!r}: the number is too large for float32;"
+                " give it in a larger unit"
             )
         return numbers
 
@@ -166,7 +168,10 @@ def _encoded(name: str, rule: Rule, column: np.ndarray, decimal: str) -> np.ndar
                 continue
             number = as_days(cell) if rule.kind == "date" else as_number(cell, decimal)
             if number is None:
-                raise ValueError(f"row {row + 1}, column {name!r}: {cell!r} is no {rule.kind}")
+                raise ValueError(
+                    f"row {row + 1}, column {name!r}: {cell!r} is no {rule.kind}; mend it or leave"
+                    " the cell empty"
+                )
             numbers[row] = number
         own = (numbers - rule.fill)[:, None]
     return np.column_stack([own, missing]) if rule.gaps else own

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fnn.checks import check_path
+
 MISSING = {"", "na", "n/a", "nan", "null", "none", "?", "-", "nat"}
 COLUMNS = 10_000  # more than that is no table of a person's making
 BYTES = 500_000_000  # of text; in memory its cells take some twenty times that
@@ -63,11 +65,16 @@ def read_table(path: str | os.PathLike[str]) -> Table:
     >>> table.rows, table.columns["age"].tolist()
     (2, ['3', None])
     """
-    path = pathlib.Path(path)
+    path = check_path("read_table", path)
+    if path.is_dir() or not path.exists():
+        what = "is a folder" if path.is_dir() else "is no file that there is"
+        raise FileNotFoundError(f"read_table: {path} {what}; give the path of a .csv or .parquet")
     if path.suffix.lower() in (".parquet", ".pq"):
         return _parquet(path)
     if path.suffix.lower() in (".xls", ".xlsx", ".json", ".pkl", ".pickle"):
-        raise ValueError(f"read_table: {path.name}: save it as .csv or .parquet first")
+        raise ValueError(
+            f"read_table: {path.name}: {path.suffix} is not read; save it as .csv or .parquet first"
+        )
     try:
         opening = gzip.open if path.suffix.lower() == ".gz" else open
         with opening(path, "rb") as file:
@@ -106,20 +113,22 @@ def parse_csv(content: bytes, *, delimiter: str | None = None) -> Table:
                 rows.append(row)
             elif len(row) != len(names):
                 raise ValueError(
-                    f"line {lines.line_num} has {len(row)} cells where the header has {len(names)}"
+                    f"line {lines.line_num} has {len(row)} cells where the header has {len(names)};"
+                    " put a cell that holds the delimiter in quotation marks, leave an empty one"
+                    " between two delimiters"
                 )
             else:
                 rows.append(row)
     except csv.Error as error:
         raise ValueError(f"line {lines.line_num}: {error}; is a quotation mark open?") from error
     if names is None:
-        raise ValueError("is empty")
+        raise ValueError("is empty, expected a header and rows; is it the right file?")
     while rows and not rows[-1]:
         rows.pop()
     # an empty line is a gap in a table of one column, and nothing in others
     rows = [row or [""] for row in rows] if len(names) == 1 else [row for row in rows if row]
     if not rows:
-        raise ValueError(f"has a header ({', '.join(names[:5])}) and no rows")
+        raise ValueError(f"has a header ({', '.join(names[:5])}) and no rows; add some")
     cells = np.array(rows, object)
     columns = {}
     for place, name in enumerate(names):
@@ -153,10 +162,10 @@ def _names(row: list[str]) -> list[str]:
     if len(names) > 1 and not names[0] and "row" not in names:
         names[0] = "row"  # as pandas writes its index
     if "" in names:
-        raise ValueError(f"column {names.index('') + 1} has no name in the header")
+        raise ValueError(f"column {names.index('') + 1} has no name in the header; give it one")
     twice = sorted(name for name, many in collections.Counter(names).items() if many > 1)
     if twice:
-        raise ValueError(f"names a column twice: {', '.join(twice[:5])}")
+        raise ValueError(f"names a column twice: {', '.join(twice[:5])}; rename one of the two")
     if all(as_number(name) is not None for name in names):
         raise ValueError(
             f"has no header: its first line holds numbers ({', '.join(names[:3])}); name columns"

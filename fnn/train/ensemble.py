@@ -121,7 +121,7 @@ def ensemble(
     """
     check_count("ensemble", "members", members)
     check_given_key(key, "ensemble")
-    x, y = as_arrays(x, y)
+    x, y = as_arrays(x, y, where="ensemble")
     train = _program(net, loss, optimizer, steps, batch_size, checks, order)
     keys = jax.vmap(lambda i: random.fold_in(key, i))(jnp.arange(members))
     return Ensemble(net, *train(keys, (x, y)))

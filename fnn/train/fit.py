@@ -10,13 +10,19 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from fnn.checks import check_given_key
+from fnn.checks import check_count, check_given_key, check_path
 from fnn.core import Layer
 from fnn.data import as_arrays
 from fnn.data.orders import Order, shuffled
 from fnn.optim import Optimizer, eval_params
 from fnn.stop import Report, Rule
-from fnn.train.arguments import check_metrics, check_number, check_pair, check_parts
+from fnn.train.arguments import (
+    check_function,
+    check_metrics,
+    check_number,
+    check_pair,
+    check_parts,
+)
 from fnn.train.bar import progress_bar
 from fnn.train.compiler import compiled
 from fnn.train.evaluate import Metric, evaluate
@@ -143,6 +149,11 @@ def fit(
     check_parts("fit", net, loss, optimizer)
     check_metrics("fit", metrics)
     check_number("fit", "epochs", epochs)
+    check_function("fit", "penalty", penalty, "lambda params: 1e-4 * fnn.trees.norm(params) ** 2")
+    check_function("fit", "order", order, "fnn.data.orders.curriculum(...)")
+    checkpoint = None if checkpoint is None else check_path("fit", checkpoint)
+    if check_every is not None:
+        check_count("fit", "check_every", check_every)
     if start is None:
         check_given_key(key, "fit")
     if start is not None and not isinstance(start, TrainState):
@@ -150,10 +161,11 @@ def fit(
         raise TypeError(f"fit: start must be a TrainState, such as another fit's last, got {got}")
     if validation is not None:
         check_pair("fit", "validation", validation)
-    x, y = as_arrays(x, y)
-    held_out = None if validation is None else as_arrays(*validation)
+    x, y = as_arrays(x, y, where="fit")
+    held_out = None if validation is None else as_arrays(*validation, where="fit: validation")
     n = examples(x)
     if steps is None:
+        check_budget(1, batch_size, n)
         steps = math.ceil(epochs * n / (batch_size or n))
     check_budget(steps, batch_size, n)
     every = check_every or math.ceil(n / (batch_size or n))

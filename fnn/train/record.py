@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fnn.checkpoint import write_atomically
+from fnn.checks import check_path
 from fnn.trees import fingerprint
 
 NAME = "run.json"
@@ -56,7 +57,7 @@ def read_record(folder: Any) -> dict[str, Any]:
     Raises:
       ValueError: if there is none, it cannot be read, or the run has not ended.
     """
-    path = pathlib.Path(folder) / NAME
+    path = check_path("replay", folder) / NAME
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         parts = [record[name] for name in ("run", "key_kind", "settings", "versions", "end")]

@@ -43,7 +43,10 @@ def replay(
     """
     record = read_record(folder)
     there = {"network": record["run"]["network"], "data": record["run"]["data"]}
-    here = {"network": " ".join(repr(net).split()), "data": fingerprint(as_arrays(x, y))}
+    here = {
+        "network": " ".join(repr(net).split()),
+        "data": fingerprint(as_arrays(x, y, where="replay")),
+    }
     apart = [f"the {name} was {there[name]}, is {here[name]}" for name in there
              if there[name] != here[name]]  # fmt: skip
     if apart:

@@ -1,5 +1,6 @@
 """A whole training run as one pure function, to be jitted, swept by vmap, or run in chunks."""
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -8,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from fnn.checks import check_count
 from fnn.core import Layer, key_for
 from fnn.data import arrays, take
 from fnn.data.orders import Order, shuffled
@@ -105,7 +107,7 @@ class Progress(NamedTuple):
 
 
 def no_progress() -> Progress:
-    """That of no steps: of NumPy, since making arrays on a device takes longer than a small check."""
+    """That of no steps: of NumPy, as to make arrays on a device takes longer than a small check."""
     return Progress(np.zeros((), np.float32), np.zeros((), np.int32))
 
 
@@ -168,10 +170,11 @@ def examples(x: Any) -> int:
 
 
 def check_budget(steps: int, batch_size: int | None, n: int) -> None:
-    """Raise a `ValueError` for a number of steps or a batch size that cannot be."""
-    if steps < 1:
-        raise ValueError(f"train: steps must be at least 1, got {steps}")
-    if batch_size is not None and not 1 <= batch_size <= n:
+    """Raise an error for a number of steps or a batch size that cannot be, or that is no int."""
+    check_count("train", "steps", steps)
+    if batch_size is None:
+        return
+    if not 1 <= check_count("train", "batch_size", batch_size, low=-math.inf) <= n:
         raise ValueError(
             f"train: batch_size must be from 1 to the {n} examples there are, got {batch_size};"
             " batch_size=None takes them all at each step"

@@ -10,7 +10,7 @@ from fnn import random
 from fnn.checks import check_key
 from fnn.core import Layer, key_for
 from fnn.optim.base import Optimizer, accepted, apply_updates
-from fnn.train.arguments import check_parts
+from fnn.train.arguments import check_losses, check_parts
 from fnn.train.per_example import BatchValue
 from fnn.trees import norm, wide
 
@@ -84,6 +84,7 @@ def make_objective(
     def objective(params, state, x, y, key):
         prediction, state = net.apply(params, state, x, key=key, train=True)
         losses = loss(prediction, y)
+        check_losses(losses)
         value = jnp.mean(losses, dtype=wide(losses.dtype))
         return (value if penalty is None else value + penalty(params)), state
 
