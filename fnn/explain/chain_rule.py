@@ -10,7 +10,7 @@ import numpy as np
 from fnn.core import Layer, as_jax
 from fnn.explain.layers import Layers, by_layers
 from fnn.explain.neurons import Fed, Neuron, NeuronLayer, Neurons, Parameter, Passed, Synapse
-from fnn.explain.opened import RESHAPES, Chain, Group, Step, flat, opened
+from fnn.explain.opened import RESHAPES, WEIGHING, Chain, Group, Step, flat, opened
 from fnn.inspect.summary import branch
 from fnn.show import value_text
 from fnn.trees import wide
@@ -113,27 +113,22 @@ def backprop(
     if isinstance(chain, str):
         return by_layers(net, params, state, x, y, loss, chain)
     out = chain.steps[-1].y
-    losses = flat(loss(out, y))
-
-    def cost(out):
-        return _mean(loss(out.reshape(chain.steps[-1].y.shape), y))
-
-    blame = flat(jax.jacfwd(cost)(out.reshape(-1)))
+    cost, losses, slope, checks = _of_the_loss(net, params, state, x, y, loss, chain)
+    blame = flat(slope)
     errors = []  # (dC by what the group passes on, dC/da, dC/dz) of each, the last first
     for group in reversed(chain.groups):
         da = group.passed.T @ blame
         delta = group.slopes.T @ da
         errors.append((blame, da, delta))
         blame = group.effective @ delta
-    checks = _autodiff(net, params, state, x, y, loss, chain)
     return Neurons(
         net=repr(net),
         inputs=_inputs(chain),
         layers=tuple(_layers(chain, errors[::-1], checks)),
         loss=value_text(loss),
         target=_numbers(y),
-        cost=float(cost(out)),
-        losses=tuple(losses.tolist()) if losses.size == out.size else (),
+        cost=float(cost),
+        losses=tuple(flat(losses).tolist()) if losses.size == out.size else (),
     )
 
 
@@ -144,20 +139,11 @@ def _open(
         raise ValueError(f"explain.{where}: by must be 'auto', 'neurons' or 'layers', got {by!r}")
     if by == "layers":
         return ""
-    rows = getattr(x, "shape", ())[:1]
-    one = x[:1] if rows and rows[0] else x
-    chain = opened(net, params, state, one, limit)
-    if isinstance(chain, str):
-        if by == "neurons":
-            raise ValueError(
-                f"explain.{where}: the network cannot be shown neuron by neuron: {chain};"
-                " take by='layers'"
-            )
-        return chain
-    if rows != (1,):
+    chain = opened(where, net, params, state, x, limit)
+    if isinstance(chain, str) and by == "neurons":
         raise ValueError(
-            f"explain.{where}: x must hold one example, (1, ...), got {tuple(x.shape)};"
-            " give one row with its batch axis, such as x[:1] and y[:1], or by='layers' for a batch"
+            f"explain.{where}: the network cannot be shown neuron by neuron: {chain};"
+            " take by='layers'"
         )
     return chain
 
@@ -170,24 +156,34 @@ def _numbers(y: Any) -> str:
     return ", ".join(f"{value:.4g}" for leaf in jax.tree.leaves(y) for value in flat(leaf))
 
 
-def _autodiff(
+def _of_the_loss(
     net: Layer, params: Any, state: Any, x: Any, y: Any, loss: Loss, chain: Chain
-) -> tuple[Any, list[np.ndarray]]:
-    """What jax.grad says: gradients by the parameters, and by a nudge to each group's z."""
+) -> tuple[jax.Array, jax.Array, jax.Array, Any]:
+    """C, the losses, the slope of C at the output alone; and, to be compared, what jax.grad says.
+
+    Of jax.grad: gradients by the parameters, and by a nudge to the z of each layer of neurons.
+    """
 
     def by_params(params):
         return _mean(loss(net.apply(params, state, x)[0], y))
 
-    def by_nudges(nudges):
+    def by_nudges(nudges, steps):
         a, left = x, iter(nudges)
-        weighs = {group.weighted.path for group in chain.groups}
-        for step in chain.steps:
-            a, _ = step.layer.apply(step.params, step.state, a)
-            a = a + next(left) if step.path in weighs else a
+        for step, (own, kept) in zip(chain.steps, steps, strict=True):
+            a, _ = step.layer.apply(own, kept, a)
+            a = a + next(left) if step.layer.made_by in WEIGHING else a
         return _mean(loss(a, y))
 
-    nudges = [jnp.zeros_like(group.weighted.y) for group in chain.groups]
-    return jax.jit(lambda p, n: (jax.grad(by_params)(p), jax.grad(by_nudges)(n)))(params, nudges)
+    @jax.jit
+    def run(params, out, nudges, steps):
+        slope = jax.jacfwd(lambda out: _mean(loss(out, y)))(out)
+        checks = jax.grad(by_params)(params), jax.grad(by_nudges)(nudges, steps)
+        losses = loss(out, y)
+        return _mean(losses), losses, slope, checks
+
+    nudges = [np.zeros(group.weighted.y.shape, group.weighted.y.dtype) for group in chain.groups]
+    steps = [(step.params, step.state) for step in chain.steps]
+    return run(params, chain.steps[-1].y, nudges, steps)
 
 
 def _inputs(chain: Chain) -> tuple[tuple[str, float], ...]:

@@ -27,6 +27,8 @@ class Step(NamedTuple):
       state: its own state.
       x: what it took, one example with its batch axis.
       y: what it gave.
+      slopes: (outputs, inputs), of a function its derivatives; of neurons, (inputs, outputs), the
+        number of the weight between each two, from 1, and 0 for none.
     """
 
     path: str
@@ -35,6 +37,7 @@ class Step(NamedTuple):
     state: Any
     x: jax.Array
     y: jax.Array
+    slopes: jax.Array
 
 
 class Group(NamedTuple):
@@ -79,12 +82,10 @@ class Chain(NamedTuple):
 
     Attributes:
       steps: its layers in the order of their running.
-      before: the functions ahead of the first neurons.
       groups: its layers of neurons.
     """
 
     steps: tuple[Step, ...]
-    before: tuple[Step, ...]
     groups: tuple[Group, ...]
 
 
@@ -93,33 +94,85 @@ def flat(a: Any) -> np.ndarray:
     return np.asarray(a, np.float64).reshape(-1)
 
 
-def opened(net: Layer, params: Any, state: Any, x: Any, limit: int) -> Chain | str:
-    """The network as a chain of neurons and functions; or in words why it is not one."""
+def opened(where: str, net: Layer, params: Any, state: Any, x: Any, limit: int) -> Chain | str:
+    """The network as a chain of neurons and functions; or in words why it is not one.
+
+    Raises:
+      ValueError: if it is one, but x holds not one example.
+    """
     if not (hasattr(x, "shape") and hasattr(x, "dtype")) or not x.ndim:
         return f"x is no single array but {spec_text(x)}"
     parts = list(_parts(net, ""))
-    left = limit
+    one = (1, *x.shape[1:]) if x.ndim > 1 else x.shape
+    left, shape = limit, jax.ShapeDtypeStruct(one, x.dtype)
     for path, layer in parts:
-        own = branch(params, path)
+        own = branch(params, path), branch(state, path)
         if layer.made_by in WEIGHING:
             if layer.config.get("padding") in ("REFLECT", "REPLICATE", "CIRCULAR"):
                 return f"'{path}' pads with what it sees: one input has several synapses"
-        elif layer.children or jax.tree.leaves([own, branch(state, path)]):
+        elif layer.children or jax.tree.leaves(own):
             return f"'{path or layer.name}' ({layer.name}) is neither neurons nor a function of x"
-    steps = []
-    for path, layer in parts:
-        own = branch(params, path)
-        shape = jax.eval_shape(lambda p, s, x, f=layer: f.apply(p, s, x)[0], own,
-                               branch(state, path), x)  # fmt: skip
-        why, left = _fits(path, layer, own, x, shape, left)
+        given = jax.eval_shape(layer.apply, *own, shape)[0]
+        why, left = _fits(path, layer, own[0], shape, given, left)
         if why:
             return why
-        y, _ = layer.apply(own, branch(state, path), x)
-        steps.append(Step(path, layer, own, branch(state, path), x, y))
-        x = y
-    if not any(map(_weighs, steps)):
+        shape = given
+    if not any(_weighs(layer) for _, layer in parts):
         return "it has no layer of neurons"
-    return _grouped(steps)
+    if x.ndim < 2 or len(x) != 1:
+        raise ValueError(
+            f"explain.{where}: x must hold one example, (1, ...), got {x.shape};"
+            " give one row with its batch axis, such as x[:1] and y[:1], or by='layers' for a batch"
+        )
+    return _grouped(_passed_through(parts, params, state, x))
+
+
+def _passed_through(
+    parts: list[tuple[str, Layer]], params: Any, state: Any, x: jax.Array
+) -> list[Step]:
+    """The steps of a forward pass, in one compiled program."""
+    own = [(branch(params, path), branch(state, path)) for path, _ in parts]
+
+    @jax.jit
+    def run(own, x):
+        found = []
+        for (_, layer), (params, state) in zip(parts, own, strict=True):
+            y, _ = layer.apply(params, state, x)
+            about = _marks if _weighs(layer) else _slopes
+            found.append((x, y, about(layer, params, state, x)))
+            x = y
+        return found
+
+    with jax.default_matmul_precision("highest"):  # what is explained is not TF32's rounding
+        passes = run(own, x)
+    return [
+        Step(path, layer, *variables, *one)
+        for (path, layer), variables, one in zip(parts, own, passes, strict=True)
+    ]
+
+
+def _slopes(layer: Layer, params: Any, state: Any, x: jax.Array) -> jax.Array:
+    """(outputs, inputs): the derivatives of a function, forward in mode; no loss is involved."""
+
+    def function(a):
+        return layer.apply(params, state, a.reshape(x.shape))[0].reshape(-1)
+
+    return jax.jacfwd(function)(x.reshape(-1))
+
+
+def _marks(layer: Layer, params: Any, state: Any, x: jax.Array) -> jax.Array:
+    """(inputs, outputs): the number, from 1, of the weight between the two; 0 for no synapse.
+
+    Every weight is given its own number in place of its value, and every input is switched on
+    alone: what comes out is the number of the weight between the two.
+    """
+    w = params["w"]
+    numbers = {"w": jnp.arange(1, w.size + 1, dtype=jnp.float32).reshape(w.shape)}
+    if "b" in params:
+        numbers["b"] = jnp.zeros_like(params["b"], jnp.float32)
+    alone = jnp.eye(x.size, dtype=jnp.float32).reshape(-1, *x.shape[1:])
+    y, _ = layer.apply(numbers, state, alone)
+    return y.reshape(x.size, -1)
 
 
 def _parts(layer: Layer, path: str) -> Iterator[tuple[str, Layer]]:
@@ -145,60 +198,33 @@ def _fits(path: str, layer: Layer, own: Any, x: Any, y: Any, left: int) -> tuple
     return "", left
 
 
-def _weighs(step: Step) -> bool:
-    return step.layer.made_by in WEIGHING
+def _weighs(layer: Layer) -> bool:
+    return layer.made_by in WEIGHING
 
 
 def _grouped(steps: list[Step]) -> Chain:
-    starts = [place for place, step in enumerate(steps) if _weighs(step)]
+    starts = [place for place, step in enumerate(steps) if _weighs(step.layer)]
     groups = []
     for start, end in zip(starts, [*starts[1:], len(steps)], strict=True):
-        activation, after = [], list(steps[start + 1 : end])
-        while after and after[0].y.size == steps[start].y.size:
+        weighted, activation, after = steps[start], [], list(steps[start + 1 : end])
+        while after and after[0].y.size == weighted.y.size:
             activation.append(after.pop(0))
         groups.append(
             Group(
-                steps[start],
-                _taps(steps[start]),
+                weighted,
+                np.asarray(weighted.slopes, np.float64).round().astype(int) - 1,
                 tuple(activation),
-                _slopes(activation, steps[start].y.size),
+                _together(activation, weighted.y.size),
                 tuple(after),
-                _slopes(after, steps[start].y.size),
+                _together(after, weighted.y.size),
             )
         )
-    return Chain(tuple(steps), tuple(steps[: starts[0]]), tuple(groups))
+    return Chain(tuple(steps), tuple(groups))
 
 
-def _slopes(steps: list[Step], size: int) -> np.ndarray:
-    """The derivatives of what the functions give by what they take, one function after the other.
-
-    Each function's own are taken forward in mode: no gradient of the loss is involved.
-    """
+def _together(steps: list[Step], size: int) -> np.ndarray:
+    """The derivatives of what the functions give by what the first takes."""
     found = np.eye(size)
     for step in steps:
-
-        def function(a, step=step):
-            y, _ = step.layer.apply(step.params, step.state, a.reshape(step.x.shape))
-            return y.reshape(-1)
-
-        found = np.asarray(jax.jacfwd(function)(step.x.reshape(-1)), np.float64) @ found
+        found = np.asarray(step.slopes, np.float64) @ found
     return found
-
-
-def _taps(step: Step) -> np.ndarray:
-    """Which entry of w is between each input and each output; -1 where there is no synapse.
-
-    Every weight is given its own number in place of its value, and every input is switched on
-    alone: what comes out is the number of the weight between the two.
-    """
-    w = step.params["w"]
-    if step.layer.made_by is layers.dense and step.x.ndim == 2:
-        return np.arange(w.size).reshape(w.shape)
-    numbers = jnp.arange(1, w.size + 1, dtype=jnp.float32).reshape(w.shape)
-    params = {"w": numbers}
-    if "b" in step.params:
-        params["b"] = jnp.zeros_like(step.params["b"], jnp.float32)
-    alone = jnp.eye(step.x.size, dtype=jnp.float32).reshape(-1, *step.x.shape[1:])
-    with jax.default_matmul_precision("highest"):
-        y, _ = step.layer.apply(params, step.state, alone)
-    return np.asarray(y, np.float64).reshape(step.x.size, -1).round().astype(int) - 1
