@@ -1,6 +1,7 @@
 """Forward and backward propagation by hand, with every number named."""
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import jax
@@ -113,7 +114,13 @@ def backprop(
     if isinstance(chain, str):
         return by_layers(net, params, state, x, y, loss, chain)
     out = chain.steps[-1].y
-    cost, losses, slope, checks = _of_the_loss(net, params, state, x, y, loss, chain)
+    nudges = [np.zeros(group.weighted.y.shape, group.weighted.y.dtype) for group in chain.groups]
+    own = [(step.params, step.state) for step in chain.steps]
+    layers = tuple(step.layer for step in chain.steps)
+    judge = loss if isinstance(loss, Hashable) else lambda out, y: loss(out, y)
+    cost, losses, slope, checks = _of_the_loss(
+        net, judge, layers, nudges, own, out, params, state, x, y
+    )
     blame = flat(slope)
     errors = []  # (dC by what the group passes on, dC/da, dC/dz) of each, the last first
     for group in reversed(chain.groups):
@@ -156,34 +163,30 @@ def _numbers(y: Any) -> str:
     return ", ".join(f"{value:.4g}" for leaf in jax.tree.leaves(y) for value in flat(leaf))
 
 
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def _of_the_loss(
-    net: Layer, params: Any, state: Any, x: Any, y: Any, loss: Loss, chain: Chain
+    net: Layer, loss: Loss, layers: tuple[Layer, ...], nudges: Any, own: Any, out: Any, *given: Any
 ) -> tuple[jax.Array, jax.Array, jax.Array, Any]:
     """C, the losses, the slope of C at the output alone; and, to be compared, what jax.grad says.
 
     Of jax.grad: gradients by the parameters, and by a nudge to the z of each layer of neurons.
+    Compiled once for a network and a loss.
     """
+    params, state, x, y = given
 
     def by_params(params):
         return _mean(loss(net.apply(params, state, x)[0], y))
 
-    def by_nudges(nudges, steps):
+    def by_nudges(nudges):
         a, left = x, iter(nudges)
-        for step, (own, kept) in zip(chain.steps, steps, strict=True):
-            a, _ = step.layer.apply(own, kept, a)
-            a = a + next(left) if step.layer.made_by in WEIGHING else a
+        for layer, (params, state) in zip(layers, own, strict=True):
+            a, _ = layer.apply(params, state, a)
+            a = a + next(left) if layer.made_by in WEIGHING else a
         return _mean(loss(a, y))
 
-    @jax.jit
-    def run(params, out, nudges, steps):
-        slope = jax.jacfwd(lambda out: _mean(loss(out, y)))(out)
-        checks = jax.grad(by_params)(params), jax.grad(by_nudges)(nudges, steps)
-        losses = loss(out, y)
-        return _mean(losses), losses, slope, checks
-
-    nudges = [np.zeros(group.weighted.y.shape, group.weighted.y.dtype) for group in chain.groups]
-    steps = [(step.params, step.state) for step in chain.steps]
-    return run(params, chain.steps[-1].y, nudges, steps)
+    losses = loss(out, y)
+    slope = jax.jacfwd(lambda out: _mean(loss(out, y)))(out)
+    return _mean(losses), losses, slope, (jax.grad(by_params)(params), jax.grad(by_nudges)(nudges))
 
 
 def _inputs(chain: Chain) -> tuple[tuple[str, float], ...]:

@@ -1,5 +1,6 @@
 """A network opened as one chain: neurons whose synapses have names, and functions between them."""
 
+import functools
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -15,6 +16,8 @@ from fnn.show import spec_text
 _WIDE = 2048  # numbers a layer may take or give: the slopes between them are a square
 WEIGHING = (layers.dense, layers.conv, layers.depthwise_conv)
 RESHAPES = ("flatten", "reshape", "dropout")  # at inference each passes on the numbers it takes
+
+Parts = tuple[tuple[str, Layer], ...]  # the layers of a chain, each with its path
 
 
 class Step(NamedTuple):
@@ -102,7 +105,7 @@ def opened(where: str, net: Layer, params: Any, state: Any, x: Any, limit: int) 
     """
     if not (hasattr(x, "shape") and hasattr(x, "dtype")) or not x.ndim:
         return f"x is no single array but {spec_text(x)}"
-    parts = list(_parts(net, ""))
+    parts = tuple(_parts(net, ""))
     one = (1, *x.shape[1:]) if x.ndim > 1 else x.shape
     left, shape = limit, jax.ShapeDtypeStruct(one, x.dtype)
     for path, layer in parts:
@@ -127,28 +130,26 @@ def opened(where: str, net: Layer, params: Any, state: Any, x: Any, limit: int) 
     return _grouped(_passed_through(parts, params, state, x))
 
 
-def _passed_through(
-    parts: list[tuple[str, Layer]], params: Any, state: Any, x: jax.Array
-) -> list[Step]:
-    """The steps of a forward pass, in one compiled program."""
+def _passed_through(parts: Parts, params: Any, state: Any, x: jax.Array) -> list[Step]:
     own = [(branch(params, path), branch(state, path)) for path, _ in parts]
-
-    @jax.jit
-    def run(own, x):
-        found = []
-        for (_, layer), (params, state) in zip(parts, own, strict=True):
-            y, _ = layer.apply(params, state, x)
-            about = _marks if _weighs(layer) else _slopes
-            found.append((x, y, about(layer, params, state, x)))
-            x = y
-        return found
-
     with jax.default_matmul_precision("highest"):  # what is explained is not TF32's rounding
-        passes = run(own, x)
+        passes = _pass(parts, own, x)
     return [
         Step(path, layer, *variables, *one)
         for (path, layer), variables, one in zip(parts, own, passes, strict=True)
     ]
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _pass(parts: Parts, own: list[Any], x: jax.Array) -> list[Any]:
+    """A forward pass in one program, compiled once for a network: each x, y and slopes."""
+    found = []
+    for (_, layer), (params, state) in zip(parts, own, strict=True):
+        y, _ = layer.apply(params, state, x)
+        about = _marks if _weighs(layer) else _slopes
+        found.append((x, y, about(layer, params, state, x)))
+        x = y
+    return found
 
 
 def _slopes(layer: Layer, params: Any, state: Any, x: jax.Array) -> jax.Array:
