@@ -87,6 +87,11 @@ class FnnEstimator(BaseEstimator):
         where = type(self).__name__
         check_count(where, "members", self.members)
         check_count(where, "epochs", self.epochs)
+        if self.early_stopping and not 0 < self.validation_fraction < 1:
+            raise ValueError(
+                f"{where}: validation_fraction must be in (0, 1), got"
+                f" {self.validation_fraction!r}; 0.1 holds out a tenth of the rows"
+            )
         if self.early_stopping and self.members > 1:
             raise ValueError(
                 f"{where}: members={self.members} train in one program for all epochs;"

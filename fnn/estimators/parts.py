@@ -12,8 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from fnn import activations, losses, optim
-from fnn.core import Layer
+from fnn.core import Layer, function_name, out_spec
 from fnn.models import mlp
+from fnn.show import spec_text
+from fnn.train.arguments import takes_two
 from fnn.train.ensemble import gaussian_loss
 from fnn.train.evaluate import outputs
 
@@ -40,17 +42,30 @@ def network(
         if not 0 <= rate < 1:
             raise ValueError(f"{where}: dropout must be in [0, 1), got {rate}")
         return _mlp((*hidden, out), activation, rate, where)
-    if isinstance(net, Layer):
-        return net
-    if not callable(net):
+    if not isinstance(net, Layer) and (not callable(net) or not takes_two(net)):
         raise TypeError(
             f"{where}: net must be a Layer, a function (n_features, n_outputs) -> Layer, or None,"
-            f" got {type(net).__name__}"
+            f" got {function_name(net) if callable(net) else type(net).__name__}; such as"
+            " fnn.models.mlp(32, n_outputs)"
         )
-    made = _made(net, features, out)
+    made = net if isinstance(net, Layer) else _made(net, features, out)
     if not isinstance(made, Layer):
         raise TypeError(f"{where}: net(n_features, n_outputs) must give a Layer, got {made!r}")
+    _check_outputs(where, made, features, out)
     return made
+
+
+@functools.lru_cache(maxsize=64)
+def _check_outputs(where: str, net: Layer, features: int, out: int) -> None:
+    """Raise a `ValueError` unless the network turns a row into as many numbers as are wanted."""
+    x = jax.ShapeDtypeStruct((2, features), jnp.float32)
+    variables = jax.eval_shape(net.init, jax.random.key(0), x)
+    found = out_spec(net, variables, x)
+    if getattr(found, "shape", None) != (2, out):
+        raise ValueError(
+            f"{where}: net must give {out} numbers for each row of {features}, got"
+            f" {spec_text(found)} for 2 rows; end it with fnn.layers.dense({out})"
+        )
 
 
 @functools.lru_cache(maxsize=64)

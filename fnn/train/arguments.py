@@ -27,7 +27,7 @@ def check_parts(where: str, net: Any, loss: Any, optimizer: Any) -> None:
             f"{where}: loss must be a function (prediction, y) -> one number per example, got"
             f" {type(loss).__name__}; give the function itself, such as fnn.losses.squared_error"
         )
-    if not _takes_two(loss):
+    if not takes_two(loss):
         raise TypeError(
             f"{where}: loss must take (prediction, y), but {function_name(loss)} does not take two"
             " things; such as lambda prediction, y: fnn.losses.squared_error(prediction, y)"
@@ -81,7 +81,7 @@ def check_losses(losses: Any) -> None:
         )
 
 
-def _takes_two(function: Any) -> bool:
+def takes_two(function: Any) -> bool:
     """Whether a function can be called with two things, as far as one can see."""
     try:
         signature = inspect.signature(function)
