@@ -12,8 +12,9 @@ HEAD = """\
 Each message says where it was, what was expected, what came, and what to do. This page is written
 from the table that `tests/test_errors.py` holds them to, by `python docs/errors.py`. In it `net` is
 `serial(dense(4), jnp.tanh, dense(2))`, `params` and `state` are its own, `x` is float32 of shape
-(32, 3), `y` holds 32 integers, `images` has shape (2, 28, 28, 1), `words` (2, 5, 4), and `fit(...)`
-is `fnn.fit` of all that with what is named changed.
+(32, 3), `y` holds 32 zeros, `frame` is `x` in pandas, `images` has shape (2, 28, 28, 1), `words`
+(2, 5, 4). `fit(...)` is `fnn.fit` of all that with what is named changed, and so are `run(...)`,
+`sweep(...)` and `cross_validate(...)` of configurations of a `rate`; `careless` uses its key twice.
 """
 
 
