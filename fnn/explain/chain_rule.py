@@ -79,7 +79,8 @@ def backprop(
     The chain rule is carried out layer by layer from the activations of the forward pass, in
     float64, and stands beside the numbers of `jax.grad`, which it does not use. What it takes from
     elsewhere are slopes of single functions at single points: those of the activations and of the
-    loss, by forward differentiation of each alone.
+    loss, by forward differentiation of each alone. In float32 the two agree to about 1e-7; in
+    bfloat16 jax.grad rounds, and `difference` shows by how much.
 
     Args:
       net: the network, as in inference.

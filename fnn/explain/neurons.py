@@ -187,13 +187,13 @@ class Neurons(NamedTuple):
     def difference(self) -> float:
         """The largest distance between a number of the chain rule and that of jax.grad.
 
-        NaN in `forward`, which has no gradients.
+        NaN in `forward`, which has no gradients, and where one of them is not finite.
         """
         pairs = [
             (one.gradient, one.autodiff) for layer in self.layers for one in layer.parameters
         ] + [(one.delta, one.autodiff) for layer in self.layers for one in layer.neurons]
         apart = [abs(a - b) for a, b in pairs if a is not None and b is not None]
-        return max(apart) if apart and self.cost is not None else math.nan
+        return max(apart, key=lambda d: math.inf if math.isnan(d) else d, default=math.nan)
 
     def table(self, of: str = "neurons") -> list[dict[str, Any]]:
         """Rows of a table, such as `pandas.DataFrame` takes.

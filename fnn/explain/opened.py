@@ -1,5 +1,6 @@
 """A network opened as one chain: neurons whose synapses have names, and functions between them."""
 
+import contextlib
 import functools
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fnn import combine, layers
+from fnn.checks import located
 from fnn.core import Layer
 from fnn.inspect.summary import branch
 from fnn.show import spec_text
@@ -115,7 +117,8 @@ def opened(where: str, net: Layer, params: Any, state: Any, x: Any, limit: int) 
                 return f"'{path}' pads with what it sees: one input has several synapses"
         elif layer.children or jax.tree.leaves(own):
             return f"'{path or layer.name}' ({layer.name}) is neither neurons nor a function of x"
-        given = jax.eval_shape(layer.apply, *own, shape)[0]
+        with located(path, layer, shape) if path else contextlib.nullcontext():
+            given = jax.eval_shape(layer.apply, *own, shape)[0]
         why, left = _fits(path, layer, own[0], shape, given, left)
         if why:
             return why

@@ -85,6 +85,7 @@ def _step(
     drawn: Diagram, phase: str, name: str, about: str, lines: list[Any], node: str
 ) -> dict[str, Any]:
     pairs = [line if isinstance(line, tuple) else (line, "") for line in lines]
+    pairs = [(_unbroken(words), checked) for words, checked in pairs]
     nodes, edges = drawn.focus(node, backward=phase == "backward")
     return {
         "phase": phase,
@@ -94,6 +95,11 @@ def _step(
         "nodes": nodes,
         "edges": edges,
     }
+
+
+def _unbroken(line: str) -> str:
+    """The line with spaces that keep a product, and the places of an entry, together."""
+    return re.sub(r"(?<=,) (?=[\d ,]+\])| (?=\* )|(?<=\*) ", "\u00a0", line)
 
 
 def _tables(found: Neurons) -> str:
@@ -142,7 +148,8 @@ def layers_page(found: Layers) -> str:
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{title}</title><style>{STYLE}</style></head><body><main><h1>{title}</h1>"
+        f"<title>{title}</title><style>{STYLE}.sub code {{ white-space: pre-wrap }}</style></head>"
+        f"<body><main><h1>{title}</h1>"
         f'<p class="sub"><code>{escape(found.net)}</code></p>{_MEANING}'
         f"{table}{bullets(found.notes())}"
         "</main></body></html>"

@@ -37,7 +37,7 @@ class Window(NamedTuple):
         seen = "x".join(map(str, self.window))
         field = ""
         if self.field is not None:
-            field = f"; of the network's input {'x'.join(map(str, self.field))} places reach it"
+            field = f"; {'x'.join(map(str, self.field))} places of the network's input reach it"
         return (
             f"each of {self.neurons:,} neurons sees a window of {seen} by {self.each:,} synapses:"
             f" some, {self.some:,}, where a dense layer has all, {self.every:,};"

@@ -127,7 +127,12 @@ def layer_line(layer: NeuronLayer) -> str:
     """The layer in one line, "some" synapses against "all"."""
     n, some, every = len(layer.neurons), layer.synapses, layer.all_synapses
     weights = sum(one.name.startswith("w") for one in layer.parameters)
-    which = f"all {every:,} synapses" if some == every else f"some, {some:,} of {every:,} synapses"
+    ways = "synapse" if every == 1 else "synapses"
+    which = (
+        f"{'all ' * (every > 1)}{every:,} {ways}"
+        if some == every
+        else f"some, {some:,} of {every:,} {ways}"
+    )
     shared = f", which share {weights:,} weights" if weights < some else ""
     called = f", a = {layer.activation}(z)" if layer.activation else ", a = z"
     after = f", then {layer.after}" if layer.after else ""
