@@ -47,8 +47,8 @@ EQUIVALENT: dict[str, str] = {
     "fnn/losses/sequences.py::ctc::USub left out::wrong = jnp.any(wrong & (jnp.arange(length) <"
     " label_lengths[:, None]), -1)": "of a matrix, axis 1 is axis -1",
     "fnn/losses/regression.py::root_mean_squared_error::1 -> 2::return jnp.where(mean > 0,"
-    " jnp.sqrt(jnp.where(mean > 0, mean, 1)), 0)": "any positive number would do: the outer where"
-    " leaves its root out",
+    " jnp.sqrt(jnp.where(mean > 0, mean, 1)), 0) * top[..., 0]": "any positive number would do: the"
+    " outer where leaves its root out",
     "fnn/optim/minimizers/least_squares.py::_marquardt_step::Gt -> GtE::taken ="
     " jnp.isfinite(value) & (value < point.value) & (ratio > 0)": "where the value falls the ratio"
     " is not 0",
@@ -238,11 +238,12 @@ PLACES = ("optim", "schedules", "curvature", "losses", "train", "workers")  # th
 COMPLAINTS = re.compile("refuse|error|wrong|mistake|told|missing|held|asks|say|need")
 HEAVY = ("jax.numpy", "jax.scipy", "chex", "optax", "scipy.stats", "scipy.optimize", "pandas")
 SUITES = {
-    "losses": "tests/test_losses.py fnn/losses",
+    "losses": "tests/test_losses.py tests/test_extremes.py fnn/losses",
     "train": "tests/test_train.py tests/test_resume.py tests/test_workers.py"
     " tests/test_numerics.py fnn/train",
     "optim": "fnn/optim tests/test_optim.py tests/test_optim_*.py tests/test_schedules.py"
-    " tests/test_curvature.py tests/test_minimizers.py tests/test_minimize.py tests/test_laws.py",
+    " tests/test_curvature.py tests/test_minimizers.py tests/test_minimize.py tests/test_laws.py"
+    " tests/test_psgd.py",
 }
 
 

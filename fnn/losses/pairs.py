@@ -124,7 +124,7 @@ def contrastive(distance: jax.Array, same: jax.Array, *, margin: float = 1.0) ->
     """
     above_zero("contrastive", "margin", margin)
     d, y = alike("contrastive", distance, same, "distance same")
-    return 0.5 * (y * d**2 + (1 - y) * jnp.maximum(0, margin - d) ** 2)
+    return 0.5 * (y * d * d + (1 - y) * jnp.maximum(0, margin - d) ** 2)
 
 
 def _direction(v: jax.Array) -> jax.Array:

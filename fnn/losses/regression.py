@@ -18,7 +18,8 @@ def squared_error(prediction: jax.Array, target: jax.Array) -> jax.Array:
       target: the same shape; nothing is broadcast.
 
     Returns:
-      (...), in units of the target squared.
+      (...), in units of the target squared; infinite, with a finite gradient, for errors beyond
+      1.8e19, whose squares float32 cannot hold.
 
     Raises:
       ValueError: if the shapes differ.
@@ -51,8 +52,11 @@ def root_mean_squared_error(prediction: jax.Array, target: jax.Array) -> jax.Arr
     [3.]
     """
     prediction, target = alike("root_mean_squared_error", prediction, target)
-    mean = jnp.mean((prediction - target) ** 2, -1)
-    return jnp.where(mean > 0, jnp.sqrt(jnp.where(mean > 0, mean, 1)), 0)
+    error = prediction - target
+    top = jax.lax.stop_gradient(jnp.max(jnp.abs(error), -1, keepdims=True, initial=0))
+    top = jnp.where(top > 0, top, 1)  # else the squares of large errors would overflow
+    mean = jnp.mean((error / top) ** 2, -1)
+    return jnp.where(mean > 0, jnp.sqrt(jnp.where(mean > 0, mean, 1)), 0) * top[..., 0]
 
 
 rmse = root_mean_squared_error
@@ -157,7 +161,7 @@ def poisson_nll(log_rate: jax.Array, count: jax.Array) -> jax.Array:
     """
     z, y = alike("poisson_nll", log_rate, count, "log_rate count")
     near = jnp.minimum(z, 70.0)
-    return jnp.exp(near) * (1 + z - near) - y * z
+    return jnp.exp(near) + math.exp(70) * jnp.maximum(z - 70.0, 0) - y * z
 
 
 def gaussian_nll(
@@ -183,4 +187,4 @@ def gaussian_nll(
     mean, target = alike("gaussian_nll", prediction, target)
     _, variance = alike("gaussian_nll", prediction, variance, "prediction variance")
     variance = jnp.maximum(variance, eps)
-    return 0.5 * (jnp.log(variance) + (mean - target) ** 2 / variance)
+    return 0.5 * (jnp.log(variance) + (mean - target) * ((mean - target) / variance))
