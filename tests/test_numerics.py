@@ -1,5 +1,7 @@
 """What is not finite is found, told with its place, and survived where one asks for that."""
 
+import json
+import platform
 import sys
 
 import chex
@@ -178,6 +180,15 @@ def test_a_run_with_skipped_steps_resumes_to_the_same_end(tmp_path):
     chex.assert_trees_all_equal(rest.last, whole.last)
 
 
+def test_a_member_that_is_certain_is_not_uncertain_within():
+    sure = jnp.array([[[200.0, -200.0, 0.0]], [[-200.0, 200.0, 0.0]]])
+    found = fnn.train.class_beliefs(sure)
+    np.testing.assert_allclose(found.entropy, [np.log(2)], rtol=1e-6)
+    np.testing.assert_allclose(found.mutual_information, [np.log(2)], rtol=1e-6)  # all of it is doubt
+    with pytest.raises(ValueError, match=r"^mean_and_variance: the last axis must be even"):
+        fnn.train.gaussian_loss(jnp.zeros((2, 3)), jnp.zeros((2, 1)))
+
+
 # float16
 
 
@@ -311,6 +322,9 @@ def test_a_recorded_run_replays_to_the_same_parameters_bit_for_bit(tmp_path):
     recorded = {"loss": losses.squared_error, "optimizer": optimizer}
     again = fnn.train.replay(tmp_path, net, x, y, **recorded)
     chex.assert_trees_all_equal(again.last, done.last)
+    noted = json.loads((tmp_path / "run.json").read_text())["versions"]
+    assert noted["python"] == platform.python_version()
+    assert noted["machine"] == platform.machine()
     with pytest.raises(ValueError, match=r"the data was .*, is .*; give what the run was given"):
         fnn.train.replay(tmp_path, net, x, 2 * y, **recorded)
     with pytest.raises(ValueError, match="is the loss or the optimizer another"):
