@@ -184,7 +184,7 @@ def test_a_member_that_is_certain_is_not_uncertain_within():
     sure = jnp.array([[[200.0, -200.0, 0.0]], [[-200.0, 200.0, 0.0]]])
     found = fnn.train.class_beliefs(sure)
     np.testing.assert_allclose(found.entropy, [np.log(2)], rtol=1e-6)
-    np.testing.assert_allclose(found.mutual_information, [np.log(2)], rtol=1e-6)  # all of it is doubt
+    np.testing.assert_allclose(found.mutual_information, [np.log(2)], rtol=1e-6)  # all
     with pytest.raises(ValueError, match=r"^mean_and_variance: the last axis must be even"):
         fnn.train.gaussian_loss(jnp.zeros((2, 3)), jnp.zeros((2, 1)))
 

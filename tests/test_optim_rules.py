@@ -1,4 +1,4 @@
-"""Rules of optimizers by NumPy, with the terms that optax's defaults leave out, and their limits."""
+"""Rules of optimizers by NumPy, with terms that optax's defaults leave out, and their limits."""
 
 import jax
 import jax.numpy as jnp
