@@ -176,6 +176,21 @@ def test_in_float64_the_two_are_as_good_as_one(x64):
     assert explain.backprop(net, params, state, x, y, ERROR).difference < 1e-14
 
 
+def test_a_function_with_a_backward_rule_of_its_own_is_blamed_by_it():
+    """A step has no slope; the straight-through rule hands the blame on as if it were a line."""
+
+    @jax.custom_vjp
+    def step(z):
+        return (z > 0).astype(z.dtype)
+
+    step.defvjp(lambda z: (step(z), None), lambda _, g: (g,))
+    net = fnn.serial(dense(2), step, dense(1))
+    params, state, y = made(net, rows(1, 2), (1, 1))
+    found = explain.backprop(net, params, state, rows(1, 2), y, ERROR)
+    assert found.difference < 1e-6
+    assert [neuron.slope for neuron in found["h1"].neurons] == [1, 1]
+
+
 def test_a_class_is_blamed_by_its_probability_less_one():
     params = {"w": jnp.array([[1.0, -1.0, 0.5]]), "b": jnp.zeros(3)}
     x, y = jnp.array([[2.0]]), jnp.array([0])

@@ -11,7 +11,7 @@ import numpy as np
 from fnn.core import Layer, as_jax
 from fnn.explain.layers import Layers, by_layers
 from fnn.explain.neurons import Fed, Neuron, NeuronLayer, Neurons, Parameter, Passed, Synapse
-from fnn.explain.opened import RESHAPES, WEIGHING, Chain, Group, Step, flat, opened
+from fnn.explain.opened import RESHAPES, WEIGHING, Chain, Group, Step, flat, opened, slopes_of
 from fnn.inspect.summary import branch
 from fnn.show import value_text
 from fnn.trees import wide
@@ -37,7 +37,7 @@ def forward(
         batch.
       by: "neurons"; "layers"; "auto" opens the network neuron by neuron if it is a chain of dense
         layers, convolutions and functions of x, and shows it layer by layer if not.
-      limit: how many synapses may be listed.
+      limit: how many synapses may be listed; a layer may take and give 2,048 numbers besides.
 
     Returns:
       `Neurons` or `Layers`, each with `str`, `table()` and `html(path)`.
@@ -122,22 +122,29 @@ def backprop(
     cost, losses, slope, checks = _of_the_loss(
         net, judge, layers, nudges, own, out, params, state, x, y
     )
-    blame = flat(slope)
-    errors = []  # (dC by what the group passes on, dC/da, dC/dz) of each, the last first
-    for group in reversed(chain.groups):
-        da = group.passed.T @ blame
-        delta = group.slopes.T @ da
-        errors.append((blame, da, delta))
-        blame = group.effective @ delta
     return Neurons(
         net=repr(net),
         inputs=_inputs(chain),
-        layers=tuple(_layers(chain, errors[::-1], checks)),
+        layers=tuple(_layers(chain, _errors(chain, flat(slope)), checks)),
         loss=value_text(loss),
         target=_numbers(y),
         cost=float(cost),
         losses=tuple(flat(losses).tolist()) if losses.size == out.size else (),
     )
+
+
+def _errors(chain: Chain, blame: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """The chain rule from dC by the output: dC by what a group passes on, dC/da and dC/dz of each.
+
+    They come in the order of the groups, and are found from the last to the first.
+    """
+    found = []
+    for group in reversed(chain.groups):
+        da = group.passed.T @ blame
+        delta = group.slopes.T @ da
+        found.append((blame, da, delta))
+        blame = group.effective @ delta
+    return found[::-1]
 
 
 def _open(
@@ -186,7 +193,7 @@ def _of_the_loss(
         return _mean(loss(a, y))
 
     losses = loss(out, y)
-    slope = jax.jacfwd(lambda out: _mean(loss(out, y)))(out)
+    slope = slopes_of(lambda out: _mean(loss(out, y)), out)
     return _mean(losses), losses, slope, (jax.grad(by_params)(params), jax.grad(by_nudges)(nudges))
 
 

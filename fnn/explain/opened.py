@@ -2,7 +2,7 @@
 
 import contextlib
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -156,12 +156,27 @@ def _pass(parts: Parts, own: list[Any], x: jax.Array) -> list[Any]:
 
 
 def _slopes(layer: Layer, params: Any, state: Any, x: jax.Array) -> jax.Array:
-    """(outputs, inputs): the derivatives of a function, forward in mode; no loss is involved."""
+    """(outputs, inputs): the derivatives of a function of x."""
 
     def function(a):
         return layer.apply(params, state, a.reshape(x.shape))[0].reshape(-1)
 
-    return jax.jacfwd(function)(x.reshape(-1))
+    return slopes_of(function, x.reshape(-1))
+
+
+def slopes_of(function: Callable[[jax.Array], jax.Array], a: jax.Array) -> jax.Array:
+    """The derivatives of one function alone, at one point, forward in mode.
+
+    Backward for a function that brings its own rule for that (`jax.custom_vjp`) and none forward.
+
+    >>> print(slopes_of(jnp.square, jnp.array([1.0, 3.0])))
+    [[2. 0.]
+     [0. 6.]]
+    """
+    try:
+        return jax.jacfwd(function)(a)
+    except TypeError:
+        return jax.jacrev(function)(a)
 
 
 def _marks(layer: Layer, params: Any, state: Any, x: jax.Array) -> jax.Array:
