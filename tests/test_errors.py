@@ -189,6 +189,17 @@ MISTAKES: dict[str, list[tuple[str, str]]] = {
         ("search.select(x * jnp.nan, y)", "X must be finite numbers, got NaN or infinity; fill"),
         ("search.select(x, y)", "y is the same in all 32 rows, expected two values or more"),
         ('search.select(x, x[:, 0], task="classify")', "must be 'classification' or 'regression'"),
+        (
+            'search.select(x, jnp.arange(32), plan="quick")',
+            "plan must be a search.plan.Plan or None",
+        ),
+        ("search.select(x, jnp.arange(32), folds=1)", "select: folds must be at least 2, got 1"),
+        ("search.select(x, jnp.arange(32), key=0)", "select: key must be one PRNG key such as"),
+        ("search.select(x, jnp.arange(32), test=x)", "test must be a share of the rows such as"),
+        (
+            "search.select(x, jnp.arange(32), test=(x[:, :1], jnp.arange(32)))",
+            "test must be (x, y) with the 3 columns of X, got (32, 1) and (32,)",
+        ),
         ("search.select(x, jnp.arange(32), test=0.9)", "fraction must be in (0, 0.5], got 0.9"),
     ],
     "Looking closer": [

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from fnn.checks import check_count, check_given_key
 from fnn.core import Layer, key_for
 from fnn.search.climb import climb, climb_each
 from fnn.search.decide import Choice, decide, rows_of, words
@@ -150,6 +151,8 @@ def select(
     if minutes is not None and not 0 < minutes < float("inf"):
         raise ValueError(f"select: minutes must be above 0, got {minutes}; None is no limit")
     problem = make_problem(x, y, task=task)
+    _check_choices("select", plan, folds, key)
+    _check_test(problem, test)
     seed = int(jax.random.bits(key_for(key, "folds")) >> 1)
     used, kept, groups = _set_aside(problem, test, groups, seed)
     inner = _inner_folds(problem, used, folds, repeats, groups, seed, quick)
@@ -206,6 +209,7 @@ def select_nested(
     """
     key = jax.random.key(0) if key is None else key
     problem = make_problem(x, y, task=task, where="select_nested")
+    _check_choices("select_nested", plan, folds, key)
     n, seed = len(problem.x), int(jax.random.bits(key_for(key, "folds")) >> 1)
     if not isinstance(outer, Folds):
         outer = k_fold(n, folds=outer, stratify=_strata(problem), seed=seed)
@@ -235,6 +239,31 @@ def select_nested(
     scale = 1.0 if problem.classes is not None else problem.unit**2
     scores = 1 - errors / scale
     return Nested(scores, errors, corrected_interval(scores, ratio=outer.ratio), choices, outer)
+
+
+def _check_choices(where: str, plan: Any, folds: Any, key: Any) -> None:
+    if plan is not None and not isinstance(plan, Plan):
+        raise TypeError(
+            f"{where}: plan must be a search.plan.Plan or None, got {plan!r}; quick=True is a short one"
+        )
+    check_count(where, "folds", folds, low=2)
+    check_given_key(key, where)
+
+
+def _check_test(problem: Problem, test: Any) -> None:
+    """Raise unless the test set is a share of the rows, or rows like those of the problem."""
+    if isinstance(test, tuple) and len(test) == 2:
+        x, y = np.shape(test[0]), np.shape(test[1])
+        if len(x) != 2 or x[1] != problem.x.shape[1] or y[:1] != x[:1]:
+            raise ValueError(
+                f"select: test must be (x, y) with the {problem.x.shape[1]} columns of X, got"
+                f" {x} and {y}; give rows made as X was"
+            )
+    elif test is not None and not isinstance(test, float | int):
+        raise TypeError(
+            f"select: test must be a share of the rows such as 0.2, or a pair (x, y), got"
+            f" {type(test).__name__}"
+        )
 
 
 def _set_aside(problem: Problem, test: Any, groups: Any, seed: int) -> tuple[Any, Any, Any]:
