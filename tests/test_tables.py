@@ -2,14 +2,17 @@
 
 import json
 import pathlib
+import re
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
+from fnn.search import Estimate
 from fnn.tables import Table, fit_encoder, load_model, read_table
 from fnn.tables.encode import as_days
+from fnn.tables.picture import scores_svg
 from fnn.tables.read import parse_csv
 from fnn.tables.search import page, search_table, table_of, write
 
@@ -269,3 +272,26 @@ def test_the_command_line_searches_and_predicts(houses, tmp_path):
     )
     other = fnn("search", str(folder / "houses.csv"), "--target", "rent")
     assert "there is no column 'rent'; there are size, town" in other.stderr
+
+
+def test_the_picture_of_scores_has_a_line_for_each_kind_and_ends_at_one():
+    scores = {
+        "null": Estimate(0.4, 0.3, 0.5, 0.05),
+        "<b>": Estimate(0.9, 0.75, 1.05, 0.05),
+        "network": Estimate(0.8, -np.inf, np.inf, np.inf),
+    }
+    svg = scores_svg(scores, "<b>", "accuracy", Estimate(0.7, 0.6, 0.8, 0.05))
+    assert svg.count("<circle") == 4
+    assert "&lt;b&gt;" in svg
+    assert "<b>" not in svg
+    drawn = [
+        [float(re.search(f'{end}="([0-9.]+)"', line)[1]) for end in ("x1", "x2")]
+        for line in re.findall("<line[^>]*stroke-linecap[^>]*>", svg)
+    ]
+    middles = [float(x) for x in re.findall('<circle cx="([0-9.]+)"', svg)]
+    ticks = [float(x) for x in re.findall('<line x1="([0-9.]+)" x2="[0-9.]+" y1="8"', svg)]
+    assert drawn[0][0] < middles[0] < drawn[0][1]
+    assert drawn[1][1] == max(ticks)  # no score is above 1
+    assert drawn[2][0] == drawn[2][1] == middles[2]  # without an interval a point
+    unit = (middles[1] - middles[0]) / 0.5
+    assert middles[3] - middles[0] == pytest.approx(0.3 * unit, abs=0.2)

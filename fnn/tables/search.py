@@ -14,6 +14,7 @@ from fnn.checkpoint.atomic import write_atomically
 from fnn.draw.page import STYLE, pairs_list, text, words_table
 from fnn.tables.encode import Encoder, fit_encoder
 from fnn.tables.model import save_model
+from fnn.tables.picture import scores_svg
 from fnn.tables.read import Table, as_number, read_table
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def table_of(data: str, target: str | None) -> tuple[Table, str]:
       ValueError: if there is no such column, or no such data set.
       FileNotFoundError: if there is no such file.
     """
-    if pathlib.Path(data).suffix or os.path.exists(data):
+    if pathlib.Path(data).suffix or os.path.isfile(data):
         if not os.path.isfile(data):
             raise FileNotFoundError(f"search: there is no file {data}")
         table = read_table(data)
@@ -237,6 +238,9 @@ def page(found: Found) -> str:
     """The report as one HTML file that needs no other."""
     heads, lines = _rows(found, 15)
     title = f"Which model predicts {found.target}?"
+    selection = found.selection
+    measure = "R²" if selection.classes is None else "accuracy"
+    picture = scores_svg(selection.choice.scores, selection.kind, measure, selection.test)
     used = [
         [name, rule.kind, ", ".join(rule.values[:8]) or rule.why]
         for name, rule in found.encoder.rules.items()
@@ -247,6 +251,7 @@ def page(found: Found) -> str:
 <title>{escape(title)}</title><style>{STYLE}</style></head><body>
 <h1>{escape(title)}</h1>
 <p class="found">{escape(found.selection.verdict)}</p>
+<figure>{picture}</figure>
 <h2>Models</h2>
 {text("The best of what was tried, and the best of each kind, by the loss on rows held out.")}
 {words_table(heads, lines)}
