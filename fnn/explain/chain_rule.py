@@ -290,11 +290,13 @@ def _neurons(
         )
         bias = None if biases is None else float(biases[bias_of[j]])
         one = Neuron(name, synapses, bias, f"b[{bias_of[j]}]", float(z[j]), float(activation[j]))
+        if apart[j]:
+            one = one._replace(slope=float(slopes[j, j]))
+        else:
+            one = one._replace(slopes=tuple(slopes[:, j].tolist()))
         if delta is not None:
             one = one._replace(
                 da=float(da[j]),
-                slope=float(slopes[j, j]) if apart[j] else None,
-                slopes=() if apart[j] else tuple(slopes[:, j].tolist()),
                 delta=float(delta[j]),
                 share=float(abs(delta[j]) / total) if total else 0.0,
             )

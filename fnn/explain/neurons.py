@@ -41,7 +41,7 @@ class Fed(NamedTuple):
 
 
 class Neuron(NamedTuple):
-    r"""One neuron, forward, and backward if a loss was given (else None).
+    r"""One neuron, forward, and backward if a loss was given (da, delta, share are else None).
 
     .. math:: z = \sum_i w_i a_i + b, \quad a = f(z), \quad
         \delta = \frac{dC}{dz} = \sum_k \frac{dC}{da_k} \frac{da_k}{dz}

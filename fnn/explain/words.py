@@ -58,7 +58,7 @@ def forward_lines(neuron: Neuron, layer: NeuronLayer, most: int = _MOST) -> list
     if not layer.activation:
         return [*lines, f"a = z = {plain(neuron.a)}"]
     inside = plain(neuron.z) if "," not in layer.activation else "z"
-    of_all = "" if neuron.slope is not None or neuron.delta is None else ", of all z of its layer"
+    of_all = ", among all z of its layer" if neuron.slope is None else ""
     return [*lines, f"a = {layer.activation}({inside}) = {plain(neuron.a)}{of_all}"]
 
 
