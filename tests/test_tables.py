@@ -11,7 +11,7 @@ import pytest
 
 from fnn.search import Estimate
 from fnn.tables import Table, fit_encoder, load_model, read_table
-from fnn.tables.encode import as_days
+from fnn.tables.encode import Encoder, as_days
 from fnn.tables.picture import scores_svg
 from fnn.tables.read import parse_csv
 from fnn.tables.search import page, search_table, table_of, write
@@ -295,3 +295,23 @@ def test_the_picture_of_scores_has_a_line_for_each_kind_and_ends_at_one():
     assert drawn[2][0] == drawn[2][1] == middles[2]  # without an interval a point
     unit = (middles[1] - middles[0]) / 0.5
     assert middles[3] - middles[0] == pytest.approx(0.3 * unit, abs=0.2)
+
+
+def test_few_words_among_numbers_are_gaps_and_many_leave_the_column_out():
+    cells = [f"{0.5 * i}" for i in range(100)]
+    some = np.array([*cells[:97], "unknown", "?!", None], object)
+    encoder = fit_encoder(Table({"age": some}))
+    rule = encoder.rules["age"]
+    assert (rule.kind, rule.gaps, rule.values) == ("number", True, ("?!", "unknown"))
+    assert rule.fill == np.median([0.5 * i for i in range(97)])
+    numbers = encoder(Table({"age": some}))
+    assert numbers[97:].tolist() == [[0, 1]] * 3
+    np.testing.assert_allclose(numbers[:97, 0], 0.5 * np.arange(97) - rule.fill)
+    assert not numbers[:97, 1].any()
+    again = Encoder.from_json(json.loads(json.dumps(encoder.as_json())))
+    assert (again(Table({"age": some})) == numbers).all()
+    with pytest.raises(ValueError, match="row 1, column 'age': 'other' is no number"):
+        encoder(Table({"age": np.array(["other"], object)}))
+    many = np.array([*cells[:90], *[f"word {i}" for i in range(10)]], object)
+    both = fit_encoder(Table({"age": many, "b": np.array(["x", "y"] * 50, object)}))
+    assert both.rules["age"].kind == "left out"

@@ -28,6 +28,8 @@ class Test(NamedTuple):
       adjusted: p after Holm, in a family.
     """
 
+    __test__ = False  # pytest takes classes of this name for its own
+
     name: str
     statistic: float
     df: tuple[int, ...]

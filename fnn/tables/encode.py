@@ -10,6 +10,7 @@ from fnn.tables.read import Table, as_number
 
 KINDS = ("number", "date", "category", "left out")
 CATEGORIES = 30  # words of at most so many kinds are categories
+SLIPS = 0.05  # the part of a column of numbers that may be words
 
 
 class Rule(NamedTuple):
@@ -19,7 +20,8 @@ class Rule(NamedTuple):
       kind: "number", "date", "category", or "left out".
       fill: the median of a number or date, which is taken off, and stands for gaps.
       gaps: whether a column of ones and zeros says where gaps were.
-      values: the categories, by frequency; another one is all zeros.
+      values: the categories, by frequency; another one is all zeros. Of numbers and dates the words
+        that stand among them and count as gaps.
       why: why a column is left out.
     """
 
@@ -101,7 +103,8 @@ def fit_encoder(table: Table) -> Encoder:
     Numbers become their distance from the median, in float64 before they are float32, so that large
     ones keep their digits; a gap is 0, and one more column says where gaps were. ISO dates become
     days, likewise; words of at most 30 kinds become a column of ones and zeros each.
-    Left out, and said so, are columns that say nothing: all gaps or all the same, and words that
+    Among numbers and dates of more kinds, words in up to a twentieth of the cells, such as
+    "unknown", count as gaps. Left out, and said so, are columns that say nothing: all gaps or all the same, and words that
     hardly ever come twice, such as names and numbers of orders.
 
     Raises:
@@ -136,6 +139,13 @@ def _rule(column: np.ndarray, decimal: str) -> Rule:
                 return Rule("left out", why="counts the rows")
             return Rule(kind, fill=float(np.median(np.array(numbers, float))), gaps=gaps)
     if len(kinds) > CATEGORIES or (len(cells) > 10 and len(kinds) > max(len(cells) / 2, 2)):
+        for kind, read in (("number", lambda cell: as_number(cell, decimal)), ("date", as_days)):
+            numbers = [read(cell) for cell in cells]
+            slips = [cell for cell, number in zip(cells, numbers, strict=True) if number is None]
+            if len(slips) <= SLIPS * len(cells):
+                known = [number for number in numbers if number is not None]
+                words = tuple(sorted(set(slips)))
+                return Rule(kind, fill=float(np.median(known)), gaps=True, values=words)
         return Rule("left out", why=f"has {len(kinds)} different words")
     often = sorted(kinds, key=lambda word: (-cells.count(word), word))
     return Rule("category", gaps=gaps, values=tuple(often))
@@ -159,12 +169,14 @@ def _outputs(name: str, rule: Rule) -> list[str]:
 
 def _encoded(name: str, rule: Rule, column: np.ndarray, decimal: str) -> np.ndarray:
     missing = np.array([cell is None for cell in column])
+    if rule.kind in ("number", "date"):
+        missing |= np.isin(column.astype(str), rule.values)
     if rule.kind == "category":
         own = np.stack([column == value for value in rule.values], 1).astype(float)
     else:
         numbers = np.full(len(column), rule.fill)
         for row, cell in enumerate(column):
-            if cell is None:
+            if missing[row]:
                 continue
             number = as_days(cell) if rule.kind == "date" else as_number(cell, decimal)
             if number is None:

@@ -142,8 +142,12 @@ def search_table(
         if rule.kind == "left out":
             notes.append(f"{name} is not used: it {rule.why}")
         elif rule.kind != "number" or rule.gaps:
-            gaps = ", gaps marked" + (f" and filled by {rule.fill:.4g}" if not rule.values else "")
-            words = f"{len(rule.values)} categories" if rule.values else rule.kind
+            gaps = ", gaps marked" + (
+                f" and filled by {rule.fill:.4g}" if rule.kind != "category" else ""
+            )
+            words = f"{len(rule.values)} categories" if rule.kind == "category" else rule.kind
+            if rule.kind != "category" and rule.values:
+                words += f", of which {', '.join(map(repr, rule.values[:5]))} are none"
             notes.append(f"{name}: {words}{gaps if rule.gaps else ''}")
     x = encoder(rest)
     selection = select(
