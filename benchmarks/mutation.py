@@ -56,6 +56,17 @@ EQUIVALENT: dict[str, str] = {
     " start is None else start": "init reads shapes alone, and no parameter's depends on the batch",
     "fnn/train/compiler.py::compiled::compiler_options= left out::return jax.jit(function,"
     " compiler_options=_options(), **settings)": "the options make it faster and change no result",
+    **dict.fromkeys(
+        (
+            "fnn/train/compiler.py::module::'xla_backend_optimization_level' -> 'XX'::"
+            '"xla_backend_optimization_level": "1",',
+            "fnn/train/compiler.py::_options::Or -> And::return {name: value for name, value in"
+            " _CPU.items() if _known({name: value})} or None",
+            "fnn/train/compiler.py::_options::None returned::return _CPU",
+            "fnn/train/compiler.py::_known::None returned::return True",
+        ),
+        "without the options it is slower and gives the same",
+    ),
     "fnn/train/fit.py::module::1.0 -> 2.0::CHUNK_SECONDS = 1.0": "how often the clock is looked"
     " at: a matter of taste",
 }
@@ -240,7 +251,7 @@ HEAVY = ("jax.numpy", "jax.scipy", "chex", "optax", "scipy.stats", "scipy.optimi
 SUITES = {
     "losses": "tests/test_losses.py tests/test_extremes.py fnn/losses",
     "train": "tests/test_train.py tests/test_resume.py tests/test_workers.py"
-    " tests/test_numerics.py fnn/train",
+    " tests/test_numerics.py tests/test_errors.py fnn/train",
     "optim": "fnn/optim tests/test_optim.py tests/test_optim_*.py tests/test_schedules.py"
     " tests/test_curvature.py tests/test_minimizers.py tests/test_minimize.py tests/test_laws.py"
     " tests/test_psgd.py",

@@ -2,6 +2,7 @@
 
 import json
 import platform
+import signal
 import sys
 
 import chex
@@ -187,6 +188,23 @@ def test_a_member_that_is_certain_is_not_uncertain_within():
     np.testing.assert_allclose(found.mutual_information, [np.log(2)], rtol=1e-6)  # all
     with pytest.raises(ValueError, match=r"^mean_and_variance: the last axis must be even"):
         fnn.train.gaussian_loss(jnp.zeros((2, 3)), jnp.zeros((2, 1)))
+
+
+def test_an_update_that_spoils_the_weights_is_told_with_its_cure():
+    def update(grads, state, params=None):
+        return jax.tree.map(lambda g: g / 0, grads), state
+
+    wild = fnn.optim.Optimizer(fnn.optim.sgd(1.0).init, update)
+    done = training(net=layers.dense(1), optimizer=wild)
+    assert "finite: in the update; best holds" in done.stopped
+    assert done.stopped.endswith("try a smaller learning rate, or clip the gradients")
+
+
+def test_a_fit_that_is_told_to_end_by_a_signal_returns_what_there_is():
+    rule = fnn.stop.Rule(lambda report: signal.raise_signal(signal.SIGTERM))
+    done = training(net=layers.dense(1), stop=rule)
+    assert done.stopped == f"interrupted after {int(done.last.step)} steps"
+    assert int(done.last.step) < 60
 
 
 # float16

@@ -244,7 +244,8 @@ def select_nested(
 def _check_choices(where: str, plan: Any, folds: Any, key: Any) -> None:
     if plan is not None and not isinstance(plan, Plan):
         raise TypeError(
-            f"{where}: plan must be a search.plan.Plan or None, got {plan!r}; quick=True is a short one"
+            f"{where}: plan must be a search.plan.Plan or None, got {plan!r}; quick=True is a short"
+            " one"
         )
     check_count(where, "folds", folds, low=2)
     check_given_key(key, where)
