@@ -104,7 +104,8 @@ def fit_encoder(table: Table) -> Encoder:
     ones keep their digits; a gap is 0, and one more column says where gaps were. ISO dates become
     days, likewise; words of at most 30 kinds become a column of ones and zeros each.
     Among numbers and dates of more kinds, words in up to a twentieth of the cells, such as
-    "unknown", count as gaps. Left out, and said so, are columns that say nothing: all gaps or all the same, and words that
+    "unknown", count as gaps.
+    Left out, and said so, are columns that say nothing: all gaps or all the same, and words that
     hardly ever come twice, such as names and numbers of orders.
 
     Raises:
