@@ -144,7 +144,8 @@ def networks(sizes=(20_000, 200_000)):
             first, second = (held_out_error(name, chosen.outputs(u), v) for u, v in tests)
             errors, plan = exhaustive(name, x, y, tests, chosen=chosen)
             place = int(np.argmin(errors[0]))
-            rows.append({"set": name, "settings": settings, "seed": seed, "kind": chosen.kind, "error": second,
+            rows.append({"set": name, "settings": settings, "seed": seed, "kind": chosen.kind,
+                         "error": second,
                          "best_error": errors[1, place],
                          "best_config": plan.configs[place]._asdict(), "steps": plan.steps,
                          "median_error": float(np.median(errors[1])), "seconds": seconds,
