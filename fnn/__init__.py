@@ -29,6 +29,7 @@ from fnn import models as models
 from fnn import optim as optim
 from fnn import random as random
 from fnn import search as search
+from fnn import shard as shard
 from fnn import stop as stop
 from fnn import surfaces as surfaces
 from fnn import train as train

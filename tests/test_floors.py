@@ -22,6 +22,7 @@ FLOORS = [
         "optim",
         "data",
         "checkpoint",
+        "shard",  # where arrays lie; training asks it
         "stop",
         "surfaces",
     ],

@@ -9,12 +9,14 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 
 from fnn.checks import check_count, check_given_key, check_path
 from fnn.core import Layer
 from fnn.data import as_arrays
 from fnn.data.orders import Order, shuffled
 from fnn.optim import Optimizer, eval_params
+from fnn.shard import Layout, Rules, layout, place
 from fnn.stop import Report, Rule
 from fnn.train.arguments import (
     check_function,
@@ -32,6 +34,8 @@ from fnn.train.record import SETTINGS, ended, write_record
 from fnn.train.resume import Keeper, identity, interruptible, keeping
 from fnn.train.run import check_budget, examples, make_advance, make_batch_at, no_progress
 from fnn.train.step import Loss, TrainState, init, make_step
+from fnn.train.watched import check_names, first_of
+from fnn.train.watched import recorded as recorded_names
 from fnn.trees import all_finite
 
 # Between looks at the clock, the bar and Ctrl-C. Each look lets go of the program's memory: at
@@ -93,6 +97,8 @@ def fit(
     on_nonfinite: OnNonfinite = "stop",
     checkpoint: str | os.PathLike[str] | None = None,
     progress: bool | None = None,
+    mesh: Mesh | None = None,
+    sharding: Rules | None = None,
 ) -> Fit:
     """Train a network: compiled chunks of many steps, and between them the host's work.
 
@@ -129,6 +135,9 @@ def fit(
         interrupted. The same call goes on where it stopped, to the same parameters, bit for bit;
         `train.replay` does the run again by the `run.json` in it.
       progress: True shows a bar, False none; None shows it at a terminal.
+      mesh: devices that share the run, such as `jax.make_mesh((8,), ("data",))`: the same numbers
+        but for rounding. The data lie whole on each.
+      sharding: rules of `fnn.shard` for what lies where; `data_parallel()` by default.
 
     Returns:
       A `Fit`: best and last train state, history, and why it stopped. Ctrl-C or SIGTERM stop it
@@ -170,15 +179,24 @@ def fit(
     check_budget(steps, batch_size, n)
     every = check_every or math.ceil(n / (batch_size or n))
     monitor = monitor or ("val_loss" if validation is not None else "loss")
-    rule = _first_of(stop)
-    recorded = _recorded(metrics, validation is not None, on_nonfinite != "stop")
-    _check_names(rule, monitor, mode, recorded)
+    rule = first_of(stop)
+    recorded = recorded_names(metrics, validation is not None, on_nonfinite != "stop")
+    check_names(rule, monitor, mode, recorded)
 
     named = tuple(sorted((metrics or {}).items()))
-    fresh, advance, measure = _programs(net, loss, optimizer, penalty, n, batch_size, order, named)
+    first = jax.tree.map(lambda a: a[:1], x)
+    where = None
+    if mesh is not None:
+        like = start or jax.eval_shape(functools.partial(init, net, optimizer), key, first)
+        where = layout(like, mesh, sharding, batch_size or n)
+        (x, y), held_out = jax.device_put(((x, y), held_out), where.whole)
+    elif sharding is not None:
+        raise ValueError("fit: sharding needs a mesh; add mesh=jax.make_mesh((8,), ('data',))")
+    programs = _programs(net, loss, optimizer, penalty, n, batch_size, order, named, where)
+    fresh, advance, measure = programs
     measure = functools.partial(_measure, measure, (x, y), held_out, bool(named))
     begun = time.perf_counter()
-    train_state = fresh(key, jax.tree.map(lambda a: a[:1], x)) if start is None else start
+    train_state = fresh(key, first) if start is None else place(start, where)
     check_policy(on_nonfinite, train_state)
     *_, finite = advance(train_state, (x, y), 0, no_progress())
     jax.block_until_ready(measure(train_state))
@@ -193,6 +211,7 @@ def fit(
     if keeper is not None:
         run = identity(net, train_state, (x, y), held_out, batch_size, every, monitor, mode)
         told = keeper.resume(log, run)
+        log.last, log.best = place(log.last, where), place(log.best, where)
         values = (batch_size, every, monitor, mode, on_nonfinite)
         settings: dict[str, Any] = dict(zip(SETTINGS, values, strict=True))
         record = functools.partial(write_record, checkpoint, run, train_state.key, settings)
@@ -269,9 +288,17 @@ def _programs(
     batch_size: int | None,
     order: Order,
     named: tuple[tuple[str, Metric], ...],
+    where: Layout | None = None,
 ) -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
     """The compiled programs of a fit, kept so that fitting again need not compile again."""
     step = make_step(net, loss, optimizer, penalty=penalty)
+    made: dict[str, Any] = {}
+    held: dict[str, Any] = {}
+    if where is not None:
+        step, whole = where.keeping(step), where.whole
+        made["out_shardings"] = where.state
+        held["in_shardings"] = (where.state, whole, None, None)
+        held["out_shardings"] = (where.state, whole, whole)
 
     def measure(train_state, data, with_loss):
         params = eval_params(train_state.opt_state, train_state.params)
@@ -284,8 +311,8 @@ def _programs(
         train_state, progress = run(train_state, data, count, progress)
         return train_state, progress, all_finite((train_state.params, train_state.state))
 
-    fresh = jax.jit(lambda key, x: init(net, optimizer, key, x))
-    return fresh, compiled(advance), compiled(measure, static_argnums=2)
+    fresh = jax.jit(lambda key, x: init(net, optimizer, key, x), **made)
+    return fresh, compiled(advance, **held), compiled(measure, static_argnums=2)
 
 
 def _measure(
@@ -303,32 +330,3 @@ def _measure(
         return {}
     found = measure(train_state, data, False)
     return {f"train_{name}": float(value) for name, value in found.items()}
-
-
-def _recorded(metrics: Mapping[str, Metric] | None, validates: bool, skips: bool) -> list[str]:
-    """The names of the quantities that the history will hold."""
-    names = ["loss"] + ["val_loss"] * validates + ["skipped"] * skips
-    return names + [f"{'val' if validates else 'train'}_{name}" for name in sorted(metrics or {})]
-
-
-def _check_names(rule: Rule, monitor: str, mode: str, recorded: Sequence[str]) -> None:
-    if mode not in ("min", "max"):
-        raise ValueError(f"fit: mode must be 'min' or 'max', got {mode!r}")
-    for name in sorted({*rule.needs, monitor} - set(recorded)):
-        raise ValueError(
-            f"fit: {name!r} is to be watched, but only {', '.join(recorded)} will be recorded;"
-            " give validation=(x, y) for val_ quantities and metrics={name: function} for metrics"
-        )
-
-
-def _first_of(stop: Rule | Sequence[Rule]) -> Rule:
-    """One rule that stops at the first reason of any."""
-    rules = list(stop) if isinstance(stop, Sequence) else [stop]
-    for rule in rules:
-        if not isinstance(rule, Rule):
-            raise TypeError(
-                f"fit: stop takes rules of fnn.stop, such as until(loss < 0.05), got {rule!r};"
-                " a quantity becomes a rule when it is compared with a number"
-            )
-    never = Rule(lambda report: None)
-    return functools.reduce(lambda a, b: a | b, rules, never)
