@@ -315,3 +315,26 @@ def test_few_words_among_numbers_are_gaps_and_many_leave_the_column_out():
     many = np.array([*cells[:90], *[f"word {i}" for i in range(10)]], object)
     both = fit_encoder(Table({"age": many, "b": np.array(["x", "y"] * 50, object)}))
     assert both.rules["age"].kind == "left out"
+
+
+@pytest.mark.parametrize("row", [0, 7, 31, 58])
+def test_a_word_among_numbers_is_a_gap_in_whatever_rows_it_stands(row, monkeypatch):
+    """The rows that are set aside have words, too, and no seed may end a search by them."""
+
+    class Seen(Exception):
+        pass
+
+    def select(x, y, *, test, **_):
+        raise Seen(np.concatenate([x, test[0]]))
+
+    monkeypatch.setattr("fnn.search.select", select)
+    rng = np.random.default_rng(0)
+    cells = np.array([f"{v:.4f}" for v in rng.normal(size=60)], object)
+    target = np.array([f"{v:.4f}" for v in rng.normal(size=60)], object)
+    cells[row] = "unknown"
+    for seed in range(6):
+        with pytest.raises(Seen) as seen:
+            search_table(Table({"x": cells, "y": target}), "y", seed=seed)
+        numbers = seen.value.args[0]
+        assert numbers.shape == (60, 2)
+        assert numbers[numbers[:, 1] == 1].tolist() == [[0, 1]]

@@ -1,7 +1,7 @@
 """A table as numbers: gaps filled, words as ones and zeros, dates as days, by readable rules."""
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -97,7 +97,7 @@ class Encoder(NamedTuple):
         return Encoder(rules, found["decimal"])
 
 
-def fit_encoder(table: Table) -> Encoder:
+def fit_encoder(table: Table, *, among: Table | None = None) -> Encoder:
     """The rules by which the columns of these rows become numbers.
 
     Numbers become their distance from the median, in float64 before they are float32, so that large
@@ -108,6 +108,10 @@ def fit_encoder(table: Table) -> Encoder:
     Left out, and said so, are columns that say nothing: all gaps or all the same, and words that
     hardly ever come twice, such as names and numbers of orders.
 
+    Args:
+      table: the rows that medians and categories come from, such as those of training.
+      among: all rows there are, if these are more: a word among numbers is one wherever it stands.
+
     Raises:
       ValueError: if nothing is left.
 
@@ -116,7 +120,11 @@ def fit_encoder(table: Table) -> Encoder:
     >>> encoder.names, encoder(table).tolist()
     (['age', 'age is missing', 'is = a', 'is = b'], [[0.0, 0.0, 1.0, 0.0], [0.0, 1.0, 0.0, 1.0]])
     """
-    rules = {name: _rule(column, table.decimal) for name, column in table.columns.items()}
+    everywhere = (table if among is None else among).columns
+    rules = {
+        name: _rule(column, everywhere[name], table.decimal)
+        for name, column in table.columns.items()
+    }
     if all(rule.kind == "left out" for rule in rules.values()):
         raise ValueError(
             "no column says anything: "
@@ -125,7 +133,8 @@ def fit_encoder(table: Table) -> Encoder:
     return Encoder(rules, table.decimal)
 
 
-def _rule(column: np.ndarray, decimal: str) -> Rule:
+def _rule(column: np.ndarray, everywhere: np.ndarray, decimal: str) -> Rule:
+    """The rule of some rows' column; `everywhere` is that column of all rows."""
     cells = [cell for cell in column if cell is not None]
     gaps = len(cells) < len(column)
     kinds = set(cells)
@@ -133,23 +142,27 @@ def _rule(column: np.ndarray, decimal: str) -> Rule:
         return Rule("left out", why="is empty")
     if len(kinds) == 1 and not gaps:
         return Rule("left out", why=f"is {cells[0]!r} in every row")
+    many = len(kinds) > CATEGORIES or (len(cells) > 10 and len(kinds) > max(len(cells) / 2, 2))
     for kind, read in (("number", lambda cell: as_number(cell, decimal)), ("date", as_days)):
         numbers = [read(cell) for cell in cells]
-        if all(number is not None for number in numbers):
-            if kind == "number" and _counts_rows(numbers, len(column)):
-                return Rule("left out", why="counts the rows")
-            return Rule(kind, fill=float(np.median(np.array(numbers, float))), gaps=gaps)
-    if len(kinds) > CATEGORIES or (len(cells) > 10 and len(kinds) > max(len(cells) / 2, 2)):
-        for kind, read in (("number", lambda cell: as_number(cell, decimal)), ("date", as_days)):
-            numbers = [read(cell) for cell in cells]
-            slips = [cell for cell, number in zip(cells, numbers, strict=True) if number is None]
-            if len(slips) <= SLIPS * len(cells):
-                known = [number for number in numbers if number is not None]
-                words = tuple(sorted(set(slips)))
-                return Rule(kind, fill=float(np.median(known)), gaps=True, values=words)
+        known = [number for number in numbers if number is not None]
+        whole, words = len(known) == len(cells), _slips(everywhere, read)
+        if whole and kind == "number" and _counts_rows(numbers, len(column)):
+            return Rule("left out", why="counts the rows")
+        if whole or (many and known and words):
+            fill = float(np.median(np.array(known, float)))
+            return Rule(kind, fill=fill, gaps=gaps or bool(words), values=words)
+    if many:
         return Rule("left out", why=f"has {len(kinds)} different words")
     often = sorted(kinds, key=lambda word: (-cells.count(word), word))
     return Rule("category", gaps=gaps, values=tuple(often))
+
+
+def _slips(column: np.ndarray, read: Callable[[str], float | None]) -> tuple[str, ...]:
+    """The words that stand among a column's numbers; none if they are more than slips."""
+    cells = [cell for cell in column if cell is not None]
+    words = [cell for cell in cells if read(cell) is None]
+    return tuple(sorted(set(words))) if len(words) <= SLIPS * len(cells) else ()
 
 
 def _counts_rows(numbers: list[float | None], rows: int) -> bool:

@@ -137,7 +137,7 @@ def search_table(
     counts = np.unique(y, return_counts=True)[1]
     strata = y if task == "regression" or counts.min() >= round(1 / test) else None
     train, kept = holdout(len(y), fraction=test, stratify=strata, seed=seed)
-    encoder = fit_encoder(rest.take(train))
+    encoder = fit_encoder(rest.take(train), among=rest)
     for name, rule in encoder.rules.items():
         if rule.kind == "left out":
             notes.append(f"{name} is not used: it {rule.why}")
