@@ -338,3 +338,21 @@ def test_a_word_among_numbers_is_a_gap_in_whatever_rows_it_stands(row, monkeypat
         numbers = seen.value.args[0]
         assert numbers.shape == (60, 2)
         assert numbers[numbers[:, 1] == 1].tolist() == [[0, 1]]
+
+
+def test_a_search_draws_nothing_and_asks_for_no_matplotlib(houses, tmp_path, monkeypatch):
+    from fnn import cli
+
+    folder, _, found = houses
+    of_search = sys.modules["fnn.cli.search"]
+    for name in ("use_all_cores", "keep_programs"):  # they are the process's, not the test's
+        monkeypatch.setattr(of_search, name, lambda: None)
+    monkeypatch.setattr("fnn.tables.search.search_table", lambda *_, **__: found)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    out = tmp_path / "out"
+    command = ["search", str(folder / "houses.csv"), "--out", str(out)]
+    assert cli.main(command) == 0
+    assert (out / "report.html").is_file()
+    (tmp_path / "file").write_text("")
+    command[-1] = str(tmp_path / "file")
+    assert cli.main(command) == 2

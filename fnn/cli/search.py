@@ -63,11 +63,11 @@ def run(options: argparse.Namespace) -> int:
     """Search, print the verdict and the best models, and say where the files are."""
     use_all_cores()
     keep_programs()
-    from fnn.compare.files import check_out
+    from fnn.compare.files import check_folder
     from fnn.tables.search import found_text, search_table, table_of, write
 
     try:
-        check_out(options.out)
+        check_folder("search", options.out, ("report.html", "results.json"))
         table, target = table_of(options.data, options.target)
         kept = pathlib.Path(options.out, "progress")
         if options.fresh and kept.is_dir():

@@ -6,7 +6,7 @@ import json
 import math
 import pathlib
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,28 +26,43 @@ NAMES = (
 
 
 def check_out(out: Any) -> pathlib.Path:
+    """`check_folder`, and whether pictures can be drawn.
+
+    Raises:
+      OSError: as `check_folder`.
+      ImportError: if matplotlib is missing.
+    """
+    folder = check_folder("compare", out, NAMES)
+    from fnn.draw import need_matplotlib
+
+    need_matplotlib("compare: curves.png")
+    return folder
+
+
+def check_folder(where: str, out: Any, names: Iterable[str]) -> pathlib.Path:
     """Make the folder and try to write into it, before any work is done.
+
+    Args:
+      where: who asks, for the errors.
+      out: the folder.
+      names: of the files that are to come.
 
     Raises:
       OSError: if there is a file in its place, or it cannot be written into; says what to do.
-      ImportError: if matplotlib is missing.
     """
     folder = pathlib.Path(out)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
-        taken = [name for name in NAMES if (folder / name).is_dir()]
+        taken = [name for name in names if (folder / name).is_dir()]
     except OSError as error:
         why = "a file stands in its place" if folder.is_file() else error.strerror or str(error)
         raise OSError(
-            f"compare: cannot write into {str(folder)!r}: {why}; choose another folder"
+            f"{where}: cannot write into {str(folder)!r}: {why}; choose another folder"
         ) from error
     if taken:
-        raise OSError(f"compare: {str(folder / taken[0])!r} is a folder; choose another place")
-    from fnn.draw import need_matplotlib
-
-    need_matplotlib("compare: curves.png")
+        raise OSError(f"{where}: {str(folder / taken[0])!r} is a folder; choose another place")
     return folder
 
 
