@@ -132,12 +132,12 @@ def test_a_lane_equals_its_separate_run():
 
 def test_rungs_keep_the_best_quarter_and_end_with_two():
     plan = Plan(grid(), steps=10, batch_size=8, checks=2, longer=4)
-    losses = np.arange(64.0)[::-1]  # the later in the grid the better
+    losses = np.arange(64.0)[::-1].reshape(32, 2)  # the later in the grid the better
     second = plan.next_rung(losses)
     assert (second.configs, second.steps) == (plan.configs[24:], 40)
-    third = second.next_rung(np.array([1.0, 0.0, *[9.0] * 12, 0.0, 1.0]))
+    third = second.next_rung(np.array([[1.0, 0.0], *[[9.0] * 2] * 6, [0.0, 1.0]]))
     assert (third.configs, third.steps) == ((second.configs[0], second.configs[7]), 160)
-    assert third.next_rung(losses[:4]) is None
+    assert third.next_rung(losses[:2]) is None
     assert third.depth == plan.depth
     assert plan._replace(longer=0).next_rung(losses) is None
 

@@ -90,10 +90,9 @@ class _Clock:
 
 def parts_of(plan: Plan, count: int = 4) -> list[Plan]:
     """The plan in parts; of the grid of five pairs of values each has all equally often."""
-    number = {
-        i: (i.bit_count() % 2, (i & 0b11001).bit_count() % 2) for i in range(len(plan.configs))
-    }
-    cuts = np.array_split(sorted(number, key=number.__getitem__), min(count, len(number)))
+    n = len(plan.configs)
+    order = sorted(range(n), key=lambda i: (i.bit_count() % 2, (i & 0b11001).bit_count() % 2))
+    cuts = np.array_split(order, min(count, n))
     return [
         plan._replace(configs=tuple(plan.configs[i] for i in sorted(cut)), deepest=plan.depth)
         for cut in cuts

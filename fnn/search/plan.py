@@ -56,20 +56,20 @@ class Plan(NamedTuple):
         """The plan of the best configurations for longer, for the same price; None after the last.
 
         Args:
-          losses: (configurations * checks,) the mean held-out losses of this plan's runs.
+          losses: (configurations, checks) the mean held-out losses of this plan's runs.
 
         Source: successive halving, Jamieson & Talwalkar 2016, figure 3, with each configuration's
           best check in place of its last, https://arxiv.org/abs/1502.07943
 
         >>> plan = Plan(grid(part=4), steps=100, batch_size=8, checks=1, longer=4)
-        >>> following = plan.next_rung(np.array([5.0, 6.0, 1.0, 7.0, 8.0, 2.0, 9.0, 9.0]))
+        >>> following = plan.next_rung(np.array([[5, 6, 1, 7, 8, 2, 9, 9]]).T)
         >>> following.configs == (plan.configs[2], plan.configs[5]), following.steps
         (True, 400)
         """
         kept = len(self.configs) // self.longer if self.longer else 0
         if kept < 2:
             return None
-        best = np.sort(np.argsort(losses.reshape(-1, self.checks).min(1), kind="stable")[:kept])
+        best = np.sort(np.argsort(losses.min(1), kind="stable")[:kept])
         configs = tuple(self.configs[i] for i in best)
         steps = self.longer * self.steps
         return self._replace(configs=configs, steps=steps, deepest=self.depth)

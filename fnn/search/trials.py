@@ -58,13 +58,11 @@ def next_rung(linear: Table, network: Table, plan: Plan) -> Plan | None:
 
     Promising: its loss is below the linear models', or fell by a tenth over the run's second half.
     """
-    means = finite_means(network.loss)
-    best, check = divmod(int(np.argmin(means)), plan.checks)
+    means = finite_means(network.loss).reshape(-1, plan.checks)
+    best, check = np.unravel_index(np.argmin(means), means.shape)
     if check + 1 < 0.75 * plan.checks:
         return None
-    falls = (
-        means[best * plan.checks + check] < 0.9 * means[best * plan.checks + plan.checks // 2 - 1]
-    )
+    falls = means[best, check] < 0.9 * means[best, plan.checks // 2 - 1]
     promising = falls or means.min() < finite_means(linear.loss).min()
     return plan.next_rung(means) if promising else None
 

@@ -138,17 +138,7 @@ def search_table(
     strata = y if task == "regression" or counts.min() >= round(1 / test) else None
     train, kept = holdout(len(y), fraction=test, stratify=strata, seed=seed)
     encoder = fit_encoder(rest.take(train), among=rest)
-    for name, rule in encoder.rules.items():
-        if rule.kind == "left out":
-            notes.append(f"{name} is not used: it {rule.why}")
-        elif rule.kind != "number" or rule.gaps:
-            gaps = ", gaps marked" + (
-                f" and filled by {rule.fill:.4g}" if rule.kind != "category" else ""
-            )
-            words = f"{len(rule.values)} categories" if rule.kind == "category" else rule.kind
-            if rule.kind != "category" and rule.values:
-                words += f", of which {', '.join(map(repr, rule.values[:5]))} are none"
-            notes.append(f"{name}: {words}{gaps if rule.gaps else ''}")
+    notes += _told(encoder)
     x = encoder(rest)
     selection = select(
         x[train],
@@ -171,6 +161,25 @@ def search_table(
         "seconds": round(time.perf_counter() - begun, 1),
     }
     return Found(selection, encoder, target, notes, settings)
+
+
+def _told(encoder: Encoder) -> list[str]:
+    """What became of each column that is not plain numbers, in words."""
+    notes = []
+    for name, rule in encoder.rules.items():
+        if rule.kind == "left out":
+            notes.append(f"{name} is not used: it {rule.why}")
+            continue
+        gaps = ", gaps marked"
+        if rule.kind == "category":
+            words = f"{len(rule.values)} categories"
+        else:
+            gaps += f" and filled by {rule.fill:.4g}"
+            slips = ", ".join(map(repr, rule.values[:5]))
+            words = f"{rule.kind}, of which {slips} are none" if slips else rule.kind
+        if rule.kind != "number" or rule.gaps:
+            notes.append(f"{name}: {words}{gaps if rule.gaps else ''}")
+    return notes
 
 
 def _target(column: np.ndarray, decimal: str, task: str | None) -> np.ndarray:
