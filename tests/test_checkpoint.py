@@ -265,7 +265,8 @@ def test_a_hostile_file_is_refused_in_words(tmp_path, content):
 def test_a_forged_header_with_a_true_checksum_runs_no_code(tmp_path, kinds):
     from safetensors.numpy import save_file
 
-    from fnn.checkpoint.files import FORMAT, checksum_of, sum_of
+    from fnn.checkpoint.files import checksum_of, sum_of
+    from fnn.checkpoint.header import FORMAT
 
     arrays = {"w": np.ones((2, 5), np.float32)}
     header = {"format": FORMAT, "note": {}, "versions": {}, "kinds": kinds, "empty": []}

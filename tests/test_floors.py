@@ -13,7 +13,7 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[1] / "fnn"
 
 FLOORS = [
-    ["core", "checks", "trees", "initializers", "show", "random"],
+    ["core", "checks", "trees", "initializers", "show", "random", "processes"],
     [
         "activations",
         "functional",
@@ -51,7 +51,7 @@ STAIRS = {
 }
 
 # What no room may import at the top of a file, for `import fnn` must stay light.
-HEAVY = {"optax", "matplotlib", "rich", "sklearn", "pandas", "scipy", "torch", "safetensors"}
+HEAVY = {"optax", "matplotlib", "rich", "sklearn", "pandas", "scipy", "torch", "safetensors", "orbax"}
 
 # Classes that inherit from scikit-learn's; fnn.estimators imports them when first asked for one.
 LATE = {"estimators/base.py", "estimators/classifier.py", "estimators/regressor.py"}

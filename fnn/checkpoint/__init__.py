@@ -11,9 +11,9 @@
 """
 
 from fnn.checkpoint.atomic import write_atomically as write_atomically
-from fnn.checkpoint.files import Description as Description
 from fnn.checkpoint.files import describe as describe
 from fnn.checkpoint.files import load as load
 from fnn.checkpoint.files import save as save
 from fnn.checkpoint.folder import Checkpoints as Checkpoints
+from fnn.checkpoint.header import Description as Description
 from fnn.checkpoint.leaves import CheckpointError as CheckpointError

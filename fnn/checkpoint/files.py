@@ -6,53 +6,32 @@ a JSON text, and "checksum", over that text and all arrays with their names, sha
 """
 
 import concurrent.futures
-import contextlib
 import fnmatch
-import importlib.metadata
 import json
 import os
 import pathlib
-import platform
 import zlib
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from fnn import trees
 from fnn.checkpoint.atomic import write_atomically
+from fnn.checkpoint.header import Description, check_fits, check_header, header_of, text_of
 from fnn.checkpoint.leaves import (
     DTYPES,
-    KEYS,
     NAMES,
-    SCALARS,
     CheckpointError,
     as_leaf,
     check_names,
     damaged,
-    empty_dicts,
-    kind_of,
     to_arrays,
 )
 from fnn.checks import check_path
 
-FORMAT = 2
 THREADS = 2  # that take sums: one keeps up with a disk of about 1 GB/s
 _NONE = "00000000"  # in the place of a checksum that is not known yet
-
-
-class Description(NamedTuple):
-    """What a checkpoint holds, without its arrays.
-
-    Attributes:
-      note: what the caller of `save` wanted to remember.
-      versions: of Python and the packages that wrote it.
-      arrays: each array's name with its dtype and shape in words.
-    """
-
-    note: dict[str, Any]
-    versions: dict[str, str]
-    arrays: dict[str, str]
 
 
 def save(path: str | os.PathLike[str], tree: Any, *, note: Mapping[str, Any] | None = None) -> None:
@@ -75,11 +54,7 @@ def save(path: str | os.PathLike[str], tree: Any, *, note: Mapping[str, Any] | N
     if path.is_dir():
         raise IsADirectoryError(f"save: {path} is a folder; give the name of a file in it")
     arrays, kinds = to_arrays(tree)
-    header = {"format": FORMAT, "note": dict(note or {}), "versions": _versions()}
-    try:
-        text = json.dumps({**header, "kinds": kinds, "empty": empty_dicts(tree)})
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"save: note must hold what JSON holds, {error}") from error
+    text = json.dumps(header_of(tree, kinds, note))
     if "__metadata__" in arrays:
         raise ValueError("save: '__metadata__' is safetensors' own name; give the leaf another")
     write_atomically(path, lambda new: _write(new, text, arrays))
@@ -132,7 +107,8 @@ def load(
     if not wanted and trees.paths(like):
         there = ", ".join(trees.paths(like))
         raise ValueError(f"load: no path of like matches {only!r}; there are {there}")
-    _check_fits(path, arrays, kinds, wanted, every=only == "*")
+    there = {name: text_of(array, kinds.get(name)) for name, array in arrays.items()}
+    check_fits(path, there, wanted, every=only == "*")
 
     def filled(name, leaf):
         return as_leaf(path, arrays[name], kinds.get(name), leaf) if name in wanted else leaf
@@ -207,39 +183,6 @@ def _nested(path: pathlib.Path, found: Mapping[str, Any], empty: list[str]) -> A
     return root
 
 
-def _check_fits(
-    path: pathlib.Path,
-    arrays: Mapping[str, np.ndarray],
-    kinds: Mapping[str, str],
-    wanted: Mapping[str, Any],
-    *,
-    every: bool,
-) -> None:
-    """Raise one error with all names, shapes and dtypes that are not as `like` has them."""
-    wrong = [f"{name}: not in the file" for name in wanted if name not in arrays]
-    if every:
-        wrong += [f"{name}: only in the file" for name in arrays if name not in wanted]
-    for name, leaf in wanted.items():
-        if name in arrays:
-            got, expected = _text(arrays[name], kinds.get(name)), _text(leaf, kind_of(leaf))
-            if got != expected:
-                wrong.append(f"{name}: {got} in the file, expected {expected}")
-    if wrong:
-        cure = "give the tree that was saved" + (", or load a part by only=" if every else "")
-        lines = "\n  ".join(wrong)
-        raise CheckpointError(f"load: {path} does not fit like:\n  {lines}\n{cure}")
-
-
-def _text(leaf: Any, kind: str | None) -> str:
-    """Dtype and shape in words, for comparison and for messages."""
-    if kind in SCALARS:
-        return kind
-    if kind is not None:
-        shape = np.shape(leaf)[:-1] if isinstance(leaf, np.ndarray) else leaf.shape
-        return f"{kind}{list(shape)}"
-    return f"{np.dtype(leaf.dtype).name}{list(np.shape(leaf))}"
-
-
 def _read(path: pathlib.Path, foreign: bool) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """All arrays and our header, checked."""
     from safetensors import SafetensorError, safe_open
@@ -295,19 +238,9 @@ def _header(path: pathlib.Path, metadata: Mapping[str, str]) -> dict[str, Any]:
         )
     try:
         header = json.loads(metadata["fnn"])
-        version = header["format"]
-        parts = [header[name] for name in ("note", "versions", "kinds", "empty")]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise damaged(path, f"its header cannot be read, {error}") from error
-    if version != FORMAT:
-        raise CheckpointError(
-            f"load: {path} has format {version!r}, this version of fnn reads {FORMAT}; use the one"
-            " that wrote it, or a newer"
-        )
-    if not (all(isinstance(part, dict) for part in parts[:3]) and isinstance(parts[3], list)):
-        raise damaged(path, "its header has entries of a wrong kind")
-    if not all(kind in SCALARS or kind in KEYS for kind in map(str, header["kinds"].values())):
-        raise damaged(path, f"its header has leaves of unknown kinds, {header['kinds']}")
+    check_header(path, header)
     return header
 
 
@@ -334,12 +267,3 @@ def checksum_of(text: str, sums: Mapping[str, int]) -> str:
     for name in sorted(sums):
         found = zlib.crc32(sums[name].to_bytes(4, "little"), found)
     return f"{found:08x}"
-
-
-def _versions() -> dict[str, str]:
-    packages = ("jax", "jaxlib", "numpy", "fnn")
-    found = {"python": platform.python_version()}
-    for package in packages:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[package] = importlib.metadata.version(package)
-    return found

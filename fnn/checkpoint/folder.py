@@ -6,6 +6,7 @@ import math
 import os
 import pathlib
 import re
+import shutil
 import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping
@@ -14,11 +15,14 @@ from typing import Any, NamedTuple, TypeVar
 import jax
 import numpy as np
 
+from fnn import processes
+from fnn.checkpoint import sharded as parts
 from fnn.checkpoint.files import describe, load, save
+from fnn.checkpoint.header import Description
 from fnn.checkpoint.leaves import CheckpointError
 
 T = TypeVar("T")
-_FILE = re.compile(r"step_(\d{10})\.safetensors")
+_FILE = re.compile(r"step_(\d{10})\.(safetensors|sharded)")
 
 
 class Found(NamedTuple):
@@ -47,6 +51,8 @@ class Checkpoints:
       keep: how many of the newest to keep, >= 1.
       best: "min" or "max" also keeps the one with the least or the largest `value`; None does not.
       background: False writes before `save` returns.
+      sharded: each process writes its own parts, by Orbax (`fnn.checkpoint.sharded`), and all
+        processes call every method alike. Both kinds are read either way.
 
     Raises:
       ValueError: for a `keep` or `best` that is none.
@@ -67,6 +73,7 @@ class Checkpoints:
         keep: int = 3,
         best: str | None = None,
         background: bool = True,
+        sharded: bool = False,
     ):
         if keep < 1 or best not in (None, "min", "max"):
             raise ValueError(
@@ -76,7 +83,10 @@ class Checkpoints:
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.keep, self._best_is = keep, best
-        self._pool = concurrent.futures.ThreadPoolExecutor(1) if background else None
+        self._background = background
+        self._parts = parts.Writer() if sharded else None
+        in_thread = background and not sharded
+        self._pool = concurrent.futures.ThreadPoolExecutor(1) if in_thread else None
         self._writing: concurrent.futures.Future[None] | None = None
         self._begun = time.time()
 
@@ -107,7 +117,9 @@ class Checkpoints:
         """
         self.wait()
         full = {**(note or {}), "step": int(step), "value": None if value is None else float(value)}
-        if self._pool is None:
+        if self._parts is not None:
+            self._save_parts(self._parts, int(step), tree, full)
+        elif self._pool is None:
             self._write(int(step), tree, full)
         else:
             copy = jax.tree.map(_copied, tree)
@@ -118,6 +130,8 @@ class Checkpoints:
         writing, self._writing = self._writing, None
         if writing is not None:
             writing.result()
+        if self._parts is not None:
+            self._parts.wait()
 
     def close(self) -> None:
         """Wait for the last file and let the thread go."""
@@ -127,6 +141,10 @@ class Checkpoints:
             if self._pool is not None:
                 self._pool.shutdown()
                 self._pool = None
+            if self._parts is not None:
+                self._parts.close()
+                self._parts = None
+                self._tidy()
 
     def steps(self) -> list[int]:
         """The steps of which there are checkpoints, in rising order."""
@@ -135,7 +153,9 @@ class Checkpoints:
 
     def path(self, step: int) -> pathlib.Path:
         """Where the checkpoint of a step lies."""
-        return self.folder / f"step_{step:010d}.safetensors"
+        file = self.folder / f"step_{step:010d}.safetensors"
+        of_parts = file.with_suffix(".sharded")
+        return of_parts if of_parts.exists() else file
 
     def latest(self, like: Any = None) -> Found | None:
         """The newest checkpoint that can be read, or None; damaged ones are warned of.
@@ -151,7 +171,7 @@ class Checkpoints:
         Raises:
           CheckpointError: if there are checkpoints and no header can be read.
         """
-        return self._first(reversed(self.steps()), lambda step: describe(self.path(step)).note)
+        return self._first(reversed(self.steps()), lambda step: self._describe(step).note)
 
     def best(self, like: Any = None) -> Found | None:
         """The checkpoint with the best value, or None if none has a value."""
@@ -160,7 +180,18 @@ class Checkpoints:
         return self._first(self._by_value(self.steps()), lambda step: self._found(step, like))
 
     def _found(self, step: int, like: Any) -> Found:
-        return Found(step, load(self.path(step), like), describe(self.path(step)).note)
+        path, note = self.path(step), self._describe(step).note
+        if path.suffix == ".sharded":
+            if like is None:
+                raise ValueError(
+                    f"Checkpoints: {path} says not where its parts are to lie; give like"
+                )
+            return Found(step, parts.load(path, like), note)
+        return Found(step, load(path, like), note)
+
+    def _describe(self, step: int) -> Description:
+        path = self.path(step)
+        return parts.describe(path) if path.suffix == ".sharded" else describe(path)
 
     def _first(self, steps: Iterable[int], read: Callable[[int], T]) -> T | None:
         """What is read of the first of these that can be read."""
@@ -179,19 +210,42 @@ class Checkpoints:
 
     def _write(self, step: int, tree: Any, note: Mapping[str, Any]) -> None:
         save(self.path(step), tree, note=note)
+        self._tidy(step)
+
+    def _save_parts(self, writer: parts.Writer, step: int, tree: Any, note: Any) -> None:
+        """Begin to write every process' part; the one before is on the disk, so tidy up now."""
+        self._tidy()
+        path = self.folder / f"step_{step:010d}.sharded"
+        if self._agreed(path.exists()):  # of a run that was taken back
+            if processes.is_first():
+                shutil.rmtree(path)
+            processes.from_all([0])
+        writer.save(path, tree, note=note)
+        if not self._background:
+            writer.wait()
+            self._tidy()
+
+    def _agreed(self, here: bool) -> bool:
+        """The first process' answer, for all."""
+        return bool(processes.from_all([here])[0, 0])
+
+    def _tidy(self, *more: int) -> None:
+        """Let go of what need not be kept; one process does it for all."""
+        if not processes.is_first():
+            return
         there = self.steps()
-        kept = {*there[-self.keep :], *self._by_value(there)[:1], step}
+        kept = {*there[-self.keep :], *self._by_value(there)[:1], *more}
         for old in there:
             if old not in kept:
-                self.path(old).unlink(missing_ok=True)
+                _remove(self.path(old))
         self._sweep_up()
 
     def _sweep_up(self) -> None:
         """Remove what writers that were killed have left half-written, before this one began."""
-        for part in self.folder.glob(".step_*.part"):
+        for part in (*self.folder.glob(".step_*.part"), *self.folder.glob("step_*-tmp*")):
             with contextlib.suppress(OSError):  # another writer, which is done with it
                 if part.stat().st_mtime < self._begun:
-                    part.unlink()
+                    _remove(part)
 
     def _by_value(self, steps: list[int]) -> list[int]:
         """The steps whose checkpoints have a value, the best first; without the unreadable."""
@@ -200,12 +254,22 @@ class Checkpoints:
         values = {}
         for step in steps:
             try:
-                value = describe(self.path(step)).note.get("value")
+                value = self._describe(step).note.get("value")
             except (CheckpointError, OSError):
                 continue
             if isinstance(value, int | float) and math.isfinite(value):
                 values[step] = value if self._best_is == "min" else -value
         return sorted(values, key=lambda step: (values[step], step))
+
+
+def _remove(path: pathlib.Path) -> None:
+    """Delete a file or a folder; the folder first loses the name by which it would be read."""
+    if not path.is_dir():
+        path.unlink(missing_ok=True)
+        return
+    gone = path.with_name(f"{path.name}-tmp-old")
+    os.replace(path, gone)
+    shutil.rmtree(gone)
 
 
 def _copied(leaf: Any) -> Any:
