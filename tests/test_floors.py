@@ -31,7 +31,8 @@ FLOORS = [
     ["models", "train", "inspect"],
     ["draw", "interop"],
     ["search", "compare", "diagnose", "explain"],
-    ["tables", "estimators"],  # files of rows for a search; scikit-learn's face
+    # files of rows for a search; scikit-learn's face; a page on which networks train
+    ["tables", "estimators", "play"],
     ["__init__"],  # the face: re-exports only
     ["cli"],
     ["__main__"],

@@ -1,4 +1,4 @@
-"""The command line: `fnn compare | search | predict | bench`.
+"""The command line: `fnn compare | search | predict | play | bench`.
 
 What is heavy is imported by the command that needs it.
 """
