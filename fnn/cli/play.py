@@ -42,10 +42,10 @@ def run(options: argparse.Namespace) -> int:
             f"port {options.port} cannot be had: {error.strerror};"
             " choose another by --port, or any free one by --port 0"
         ) from error
-    print(f"fnn play: {server.url}\nCtrl-C ends it.", flush=True)
-    if not options.no_browser:
-        threading.Thread(target=_open_browser, args=(server.url,), daemon=True).start()
     try:
+        print(f"fnn play: {server.url}\nCtrl-C ends it.", flush=True)
+        if not options.no_browser:
+            threading.Thread(target=_open_browser, args=(server.url,), daemon=True).start()
         server.serve_forever()
     except KeyboardInterrupt:
         print("\nended")

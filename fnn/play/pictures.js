@@ -80,7 +80,7 @@ export function drawBoundary(canvas, picture, run, slice) {
 
 // Where the neurons stand: for each layer, for each neuron, its corner and its size.
 export function placesOf(run, width, height) {
-  const left = 54, right = 40, top = 20, layers = run.widths.length;
+  const left = 30, right = 6, top = 20, layers = run.widths.length;
   return run.widths.map((count, layer) => {
     const size = Math.min(layer === layers - 1 ? 40 : 34, (height - top) / count - 3);
     const x = left + (width - left - right - 34) * layer / (layers - 1);
@@ -115,7 +115,9 @@ export function drawNetwork(canvas, run, weights, neurons, output, chosen) {
     const last = layer === places.length - 1;
     pen.fillStyle = soft;
     pen.textAlign = "center";
-    const title = layer === 0 ? "inputs" : last ? "output" : `hidden ${layer}`;
+    const tight = places[1][0].x - places[0][0].x < 58;
+    const title = layer === 0 ? (tight ? "in" : "inputs") : last ? (tight ? "out" : "output")
+      : tight ? String(layer) : `hidden ${layer}`;
     pen.fillText(title, column[0].x + column[0].size / 2, 8);
     column.forEach(({ x, y, size }, i) => {
       pen.imageSmoothingEnabled = true;
