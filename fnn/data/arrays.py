@@ -105,7 +105,8 @@ def to_array(name: str, a: Any) -> jax.Array:
 
     Args:
       name: what to call it in an error, with the place before it.
-      a: the numbers; an array that `jit` traces is passed on unseen.
+      a: the numbers; an array that `jit` traces, or of which other processes hold parts, is passed
+        on unseen.
 
     Raises:
       ValueError: if a value is NaN, infinite, missing or too large, or if rows are ragged.
@@ -114,7 +115,7 @@ def to_array(name: str, a: Any) -> jax.Array:
     >>> to_array("y", [True, False])
     Array([ True, False], dtype=bool)
     """
-    if isinstance(a, Tracer):
+    if isinstance(a, Tracer) or (isinstance(a, jax.Array) and not a.is_fully_addressable):
         return a
     if a is None:
         raise TypeError(f"{name} is None; give an array of numbers")

@@ -59,12 +59,14 @@ class Layout(NamedTuple):
       treedef: its structure.
       batch: the sharding of a batch's arrays, by their first axis.
       whole: that of what lies on every device.
+      data: that of the training data: `whole`, or `batch` if they came divided.
     """
 
     leaves: tuple[NamedSharding, ...]
     treedef: Any
     batch: NamedSharding
     whole: NamedSharding
+    data: NamedSharding
 
     @property
     def state(self) -> Any:
@@ -82,7 +84,9 @@ class Layout(NamedTuple):
         return placed
 
 
-def layout(train_state: Any, mesh: Mesh, rules: Rules | None, batch_size: int) -> Layout:
+def layout(
+    train_state: Any, mesh: Mesh, rules: Rules | None, batch_size: int, *, divided: bool = False
+) -> Layout:
     """The layout of a run, checked.
 
     Args:
@@ -90,6 +94,7 @@ def layout(train_state: Any, mesh: Mesh, rules: Rules | None, batch_size: int) -
       mesh: the devices; more than one axis for mixes.
       rules: `data_parallel()` along the mesh's first axis if None.
       batch_size: examples a step, a multiple of the devices among which they are divided.
+      divided: whether the data's rows are divided as a batch is, instead of whole everywhere.
 
     Raises:
       TypeError: if the mesh or the rules are something else.
@@ -116,7 +121,8 @@ def layout(train_state: Any, mesh: Mesh, rules: Rules | None, batch_size: int) -
     leaves, treedef = jax.tree.flatten(shardings(train_state, mesh, rules))
     by_batch = PartitionSpec(rules.batch) if rules.batch else PartitionSpec()
     whole = NamedSharding(mesh, PartitionSpec())
-    return Layout(tuple(leaves), treedef, NamedSharding(mesh, by_batch), whole)
+    batch = NamedSharding(mesh, by_batch)
+    return Layout(tuple(leaves), treedef, batch, whole, batch if divided else whole)
 
 
 def place(train_state: Any, where: Layout | None) -> Any:

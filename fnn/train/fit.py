@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
@@ -16,7 +17,8 @@ from fnn.core import Layer
 from fnn.data import as_arrays
 from fnn.data.orders import Order, shuffled
 from fnn.optim import Optimizer, eval_params
-from fnn.shard import Layout, Rules, layout, place
+from fnn.processes import is_first
+from fnn.shard import Layout, Rules, layout, place, undivided
 from fnn.stop import Report, Rule
 from fnn.train.arguments import (
     check_function,
@@ -34,6 +36,7 @@ from fnn.train.record import SETTINGS, ended, write_record
 from fnn.train.resume import Keeper, identity, interruptible, keeping
 from fnn.train.run import check_budget, examples, make_advance, make_batch_at, no_progress
 from fnn.train.step import Loss, TrainState, init, make_step
+from fnn.train.together import SAVING, Between, agreed, watched
 from fnn.train.watched import check_names, first_of
 from fnn.train.watched import recorded as recorded_names
 from fnn.trees import all_finite
@@ -96,6 +99,7 @@ def fit(
     start: TrainState | None = None,
     on_nonfinite: OnNonfinite = "stop",
     checkpoint: str | os.PathLike[str] | None = None,
+    save_seconds: float | None = None,
     progress: bool | None = None,
     mesh: Mesh | None = None,
     sharding: Rules | None = None,
@@ -134,9 +138,12 @@ def fit(
       checkpoint: a folder in which the run saves itself twice a minute, when it ends and when it is
         interrupted. The same call goes on where it stopped, to the same parameters, bit for bit;
         `train.replay` does the run again by the `run.json` in it.
+      save_seconds: seconds between saves while training goes on, 30 by default.
       progress: True shows a bar, False none; None shows it at a terminal.
       mesh: devices that share the run, such as `jax.make_mesh((8,), ("data",))`: the same numbers
-        but for rounding. The data lie whole on each.
+        but for rounding. The devices may be those of several processes, all of which make the same
+        call (`fnn.shard.join`). The data lie whole on each, unless they come divided
+        (`fnn.shard.joined`).
       sharding: rules of `fnn.shard` for what lies where; `data_parallel()` by default.
 
     Returns:
@@ -170,9 +177,10 @@ def fit(
         raise TypeError(f"fit: start must be a TrainState, such as another fit's last, got {got}")
     if validation is not None:
         check_pair("fit", "validation", validation)
+    x, y, rows = undivided(x, y)
     x, y = as_arrays(x, y, where="fit")
     held_out = None if validation is None else as_arrays(*validation, where="fit: validation")
-    n = examples(x)
+    n = examples(x) if rows is None else rows
     if steps is None:
         check_budget(1, batch_size, n)
         steps = math.ceil(epochs * n / (batch_size or n))
@@ -184,14 +192,16 @@ def fit(
     check_names(rule, monitor, mode, recorded)
 
     named = tuple(sorted((metrics or {}).items()))
-    first = jax.tree.map(lambda a: a[:1], x)
     where = None
+    first = jax.tree.map(lambda a: jnp.zeros((1, *a.shape[1:]), a.dtype), x)
     if mesh is not None:
         like = start or jax.eval_shape(functools.partial(init, net, optimizer), key, first)
-        where = layout(like, mesh, sharding, batch_size or n)
-        (x, y), held_out = jax.device_put(((x, y), held_out), where.whole)
-    elif sharding is not None:
-        raise ValueError("fit: sharding needs a mesh; add mesh=jax.make_mesh((8,), ('data',))")
+        where = layout(like, mesh, sharding, batch_size or n, divided=rows is not None)
+        (x, y) = jax.device_put((x, y), where.data)
+        held_out = jax.device_put(held_out, where.whole)
+    elif sharding is not None or rows is not None:
+        what = "sharding" if rows is None else "divided data"
+        raise ValueError(f"fit: {what} needs a mesh; add mesh=jax.make_mesh((8,), ('data',))")
     programs = _programs(net, loss, optimizer, penalty, n, batch_size, order, named, where)
     fresh, advance, measure = programs
     measure = functools.partial(_measure, measure, (x, y), held_out, bool(named))
@@ -206,10 +216,10 @@ def fit(
     batch_at = make_batch_at(n, batch_size, order)
     find = functools.partial(locate, net, loss, penalty, batch_at, (x, y))
     guard = Guard(on_nonfinite, advance, (x, y), find, watches=bool(finite))
-    keeper, told = Keeper.of(checkpoint), None
+    keeper, told = Keeper.of(checkpoint, save_seconds), None
     record = None
     if keeper is not None:
-        run = identity(net, train_state, (x, y), held_out, batch_size, every, monitor, mode)
+        run = identity(net, train_state, (x, y, n), held_out, batch_size, every, monitor, mode)
         told = keeper.resume(log, run)
         log.last, log.best = place(log.last, where), place(log.best, where)
         values = (batch_size, every, monitor, mode, on_nonfinite)
@@ -217,10 +227,11 @@ def fit(
         record = functools.partial(write_record, checkpoint, run, train_state.key, settings)
         record(None)
     with keeping(keeper, log), interruptible() as interrupted:
-        with progress_bar("training", steps, show=progress) as report:
+        show = progress if is_first() else False
+        with progress_bar("training", steps, show=show) as report, watched() as tick:
             try:
                 stopped = told or _loop(
-                    guard, measure, log, rule, steps, every, report, keeper, interrupted
+                    guard, measure, log, rule, steps, every, report, keeper, interrupted, tick
                 )
             except KeyboardInterrupt:
                 stopped = f"interrupted after {log.step} steps"
@@ -241,6 +252,7 @@ def _loop(
     report: Callable[[int, str], None],
     keeper: Keeper | None,
     interrupted: Callable[[], bool],
+    tick: Callable[..., None],
 ) -> str:
     """Run chunks until there is a reason to stop, and return it.
 
@@ -253,12 +265,12 @@ def _loop(
     while log.step - first < steps:
         done = log.step - first
         check = min(steps, (done // every + 1) * every)
-        tick, begin = time.perf_counter(), (log.last, log.progress)
+        since, begin = time.perf_counter(), (log.last, log.progress)
         count = min(chunk, check - done)
         after, progress, finite = guard.advance(log.last, guard.data, count, log.progress)
         log.add(after, progress, count)
         now = time.perf_counter()
-        chunk = max(1, int(count * CHUNK_SECONDS / (now - tick)))
+        chunk = max(1, int(count * CHUNK_SECONDS / (now - since)))
         if log.first_bad or (guard.watches and not finite):
             if reason := handled(guard, log, begin, count):
                 return reason
@@ -268,12 +280,15 @@ def _loop(
         done, begin = log.step - first, None
         if done == check:
             log.check(now - begun, measure(log.last))
-        if reason := rule.check(Report(log.history, log.step, time.perf_counter() - begun)):
-            return reason
-        if interrupted():
-            return f"interrupted after {log.step} steps"
-        if keeper is not None:
-            keeper.save_at_times(log)
+        reason = rule.check(Report(log.history, log.step, time.perf_counter() - begun))
+        due = keeper is not None and keeper.is_due()
+        plan = agreed(Between(reason or "", interrupted(), due, chunk))
+        chunk = plan.chunk
+        tick(SAVING if plan.save else 0.0)
+        if plan.stop or plan.interrupted:
+            return plan.stop or f"interrupted after {log.step} steps"
+        if keeper is not None and plan.save:
+            keeper.save(log, None)
         report(done, log.text())
     return f"all {steps} steps are done"
 
@@ -294,14 +309,17 @@ def _programs(
     step = make_step(net, loss, optimizer, penalty=penalty)
     made: dict[str, Any] = {}
     held: dict[str, Any] = {}
+    told: dict[str, Any] = {}
     if where is not None:
         step, whole = where.keeping(step), where.whole
         made["out_shardings"] = where.state
-        held["in_shardings"] = (where.state, whole, None, None)
+        held["in_shardings"] = (where.state, where.data, None, None)
         held["out_shardings"] = (where.state, whole, whole)
+        told["out_shardings"] = whole
 
     def measure(train_state, data, with_loss):
         params = eval_params(train_state.opt_state, train_state.params)
+        data = data if with_loss else jax.tree.map(lambda a: a[:n], data)
         wanted = loss if with_loss else None
         return evaluate(net, params, train_state.state, *data, loss=wanted, metrics=dict(named))
 
@@ -312,7 +330,7 @@ def _programs(
         return train_state, progress, all_finite((train_state.params, train_state.state))
 
     fresh = jax.jit(lambda key, x: init(net, optimizer, key, x), **made)
-    return fresh, compiled(advance, **held), compiled(measure, static_argnums=2)
+    return fresh, compiled(advance, **held), compiled(measure, static_argnums=2, **told)
 
 
 def _measure(

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from fnn import trees
+from fnn import processes, trees
 from fnn.core import Layer, key_for
 from fnn.inspect.faults import Fault, first_nonfinite
 from fnn.optim import hyperparameters
@@ -118,7 +118,8 @@ def locate(
     before: TrainState,
 ) -> Fault | None:
     """`first_nonfinite` of the step that follows this train state."""
-    x, y = jax.jit(batch_at)(before, data)
+    x, y = processes.whole(jax.jit(batch_at)(before, data))
+    before = processes.whole(before)
     key = fold_in(key_for(before.key, "layers"), before.step)
     params, state = before.params, before.state
     return first_nonfinite(net, params, state, x, y, loss, key=key, penalty=penalty)

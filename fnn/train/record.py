@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fnn import processes
 from fnn.checkpoint import write_atomically
 from fnn.checks import check_path
 from fnn.trees import fingerprint
@@ -40,6 +41,8 @@ def write_record(
         "versions": versions(),
         "end": end,
     }
+    if not processes.is_first():
+        return
     text = json.dumps(record, indent=2, allow_nan=False, default=str) + "\n"
     path = pathlib.Path(folder) / NAME
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -48,7 +51,7 @@ def write_record(
 
 def ended(steps: int, stopped: str, params: Any) -> dict[str, Any]:
     """Where a run ended: its steps, the reason, and the hash of its last parameters."""
-    return {"steps": steps, "stopped": stopped, "parameters": fingerprint(params)}
+    return {"steps": steps, "stopped": stopped, "parameters": fingerprint(processes.whole(params))}
 
 
 def read_record(folder: Any) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from fnn import processes
 from fnn.checkpoint import Checkpoints
 from fnn.core import Layer
 from fnn.optim import hyperparameters
@@ -25,7 +26,7 @@ KEEP = 2  # the newest, and the one before in case that one is damaged
 def identity(
     net: Layer,
     start: TrainState,
-    data: tuple[Any, Any],
+    data: tuple[Any, Any, int],
     held_out: tuple[Any, Any] | None,
     batch_size: int | None,
     every: int,
@@ -36,13 +37,15 @@ def identity(
 
     The number of steps is not in it: a run may be made longer.
     """
+    *arrays, n = data  # rows beyond n only make parts equal
+    rows = jax.tree.map(lambda a: a[:n], processes.whole(tuple(arrays)))
     hypers = hyperparameters(start.opt_state).items()
     return {
         "network": " ".join(repr(net).split()),
         "key": np.asarray(jax.random.key_data(start.key)).tolist(),
         "hyperparameters": {path: np.asarray(value).tolist() for path, value in hypers},
-        "data": fingerprint(data),
-        "validation data": fingerprint(held_out),
+        "data": fingerprint(rows),
+        "validation data": fingerprint(processes.whole(held_out)),
         "batch_size": batch_size,
         "check_every": every,
         "monitor": f"{mode} {monitor}",
@@ -52,15 +55,15 @@ def identity(
 class Keeper:
     """Saves a fit into its folder, and finds it there again."""
 
-    def __init__(self, folder: str | os.PathLike[str]):
-        self.files = Checkpoints(folder, keep=KEEP)
-        self._saved = time.perf_counter()
+    def __init__(self, folder: str | os.PathLike[str], seconds: float | None = None):
+        self.files = Checkpoints(folder, keep=KEEP, sharded=processes.several())
+        self._saved, self._seconds = time.perf_counter(), seconds
         self._identity: dict[str, Any] = {}
 
     @classmethod
-    def of(cls, folder: str | os.PathLike[str] | None) -> "Keeper | None":
+    def of(cls, folder: str | os.PathLike[str] | None, seconds: float | None) -> "Keeper | None":
         """A keeper if there is a folder to keep in."""
-        return None if folder is None else cls(folder)
+        return None if folder is None else cls(folder, seconds)
 
     def resume(self, log: Log, run: dict[str, Any]) -> str | None:
         """Bring the log to where the run in the folder stopped, if there is one.
@@ -92,10 +95,10 @@ class Keeper:
         goes_on = stopped is None or stopped.startswith(("interrupted", "all "))
         return None if goes_on else stopped
 
-    def save_at_times(self, log: Log) -> None:
-        """Save if the last time is long enough ago."""
-        if time.perf_counter() - self._saved >= SAVE_SECONDS:
-            self.save(log, None)
+    def is_due(self) -> bool:
+        """Whether the last save is long enough ago."""
+        wanted = SAVE_SECONDS if self._seconds is None else self._seconds
+        return time.perf_counter() - self._saved >= wanted
 
     def save(self, log: Log, stopped: str | None) -> None:
         """Save where the run stands, and why it ended if it has."""
@@ -110,13 +113,15 @@ def keeping(keeper: Keeper | None, log: Log) -> Iterator[None]:
     try:
         yield
     except BaseException:
+        if processes.several():  # the others know nothing of it, so there is nothing to wait for
+            raise
         if keeper is not None:
             with contextlib.suppress(OSError):
                 keeper.save(log, None)
-        raise
-    finally:
-        if keeper is not None:
             keeper.files.close()
+        raise
+    if keeper is not None:
+        keeper.files.close()
 
 
 @contextlib.contextmanager
