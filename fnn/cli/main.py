@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from fnn.cli import bench, compare, play, predict, search
+from fnn.cli import bench, compare, launch, play, predict, search, train
 from fnn.cli.common import Mistake
 
 
@@ -33,7 +33,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_Version)
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
-    for command in (compare, search, predict, play, bench):
+    for command in (compare, search, predict, train, launch, play, bench):
         command.add_command(commands)
     return parser
 
