@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 
 import jax
 import jax.numpy as jnp
@@ -260,7 +261,7 @@ def test_a_taken_port_and_a_wrong_one_are_told(capsys):
         assert "--port" in capsys.readouterr().err
 
 
-def test_ctrl_c_ends_it_cleanly():
+def test_ctrl_c_ends_it_cleanly_and_answers_what_was_asked():
     root = str(pathlib.Path(fnn.__file__).parents[1])
     command = [sys.executable, "-m", "fnn", "play", "--no-browser", "--port", "0"]
     environment = {**os.environ, "PYTHONPATH": root, "FNN_CACHE": "off"}
@@ -269,9 +270,15 @@ def test_ctrl_c_ends_it_cleanly():
     ) as process:
         assert process.stdout
         said = process.stdout.readline()
-        assert re.fullmatch(r"fnn play: http://127\.0\.0\.1:\d+/[\w-]{20,}/\n", said)
+        found = re.fullmatch(r"fnn play: http://127\.0\.0\.1:(\d+)/([\w-]{20,})/\n", said)
+        assert found
+        connection = http.client.HTTPConnection("127.0.0.1", int(found[1]), timeout=60)
+        connection.request("POST", f"/{found[2]}/start", json.dumps(SMALL._asdict()))
+        time.sleep(0.3)  # it is at work, and the connection stays open
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
+        assert connection.getresponse().status == 200
+        out, err = process.communicate(timeout=60)
+        connection.close()
     assert process.returncode == 0
     assert "ended" in out
     assert not err
@@ -279,7 +286,8 @@ def test_ctrl_c_ends_it_cleanly():
 
 @pytest.mark.skipif(find_chromium() is None, reason="there is no Chromium on the PATH")
 def test_in_a_browser_the_loss_falls_and_the_boundary_moves(server):
-    numbers = "[...document.querySelectorAll('.test')].map(e => Number(e.textContent))"
+    numbers = """[...document.querySelectorAll('.test')].map(
+        e => Number(e.textContent.replace('−', '-')))"""
     boundary = "document.querySelector('.boundary').toDataURL()"
     with Browser() as browser:
         browser.open(server.url + "#" + json.dumps({**SMALL._asdict(), "data": "moons"}))

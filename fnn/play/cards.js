@@ -2,7 +2,10 @@
 
 import { bytesPicture, drawBoundary, drawNetwork, nameOf, placesOf, weightsOf } from "./pictures.js";
 
-const number = v => !Number.isFinite(v) ? "–" : v !== 0 && Math.abs(v) < 0.001 ? v.toExponential(1) : v.toPrecision(3);
+function number(v) {
+  if (!Number.isFinite(v)) return "–";
+  return (v !== 0 && Math.abs(v) < 0.001 ? v.toExponential(1) : v.toPrecision(3)).replaceAll("-", "−");
+}
 
 export function card(run, place, [optimizer, rate]) {
   const element = document.getElementById("card").content.firstElementChild.cloneNode(true);
@@ -26,8 +29,8 @@ export function card(run, place, [optimizer, rate]) {
     const [train, test, right] = frame.losses;
     part("train").textContent = number(train);
     part("test").textContent = number(test);
-    part("right").textContent = Number.isFinite(right) ? `right ${(100 * right).toFixed(1)} %` : "";
     gone = Number.isFinite(train) ? 0 : gone || step;
+    part("right").textContent = gone || !Number.isFinite(right) ? "" : `right ${(100 * right).toFixed(1)} %`;
     part("gone").textContent = gone ? `diverged by step ${gone}` : "";
     draw();
   }
@@ -56,9 +59,10 @@ export function card(run, place, [optimizer, rate]) {
     const { layer, i } = chosen, title = nameOf(run, layer, i);
     if (layer === 0) return `${title}: an input`;
     const { w, b } = weightsOf(run, shown.weights)[layer - 1];
-    const sources = Array.from({ length: run.widths[layer - 1] }, (_, k) => [nameOf(run, layer - 1, k), w(k, i)]);
+    const short = k => layer > 1 ? `neuron ${k + 1}` : nameOf(run, 0, k);
+    const sources = Array.from({ length: run.widths[layer - 1] }, (_, k) => [short(k), w(k, i)]);
     sources.sort((one, other) => Math.abs(other[1]) - Math.abs(one[1]));
-    const told = sources.slice(0, 3).map(([from, value]) => `${number(value)} from ${from}`).join("; ");
+    const told = sources.slice(0, 3).map(([from, value]) => `${number(value)} from ${from}`).join(", ");
     return `${title}: bias ${number(b(i))}; ${sources.length > 3 ? "largest weights" : "weights"} ${told}`;
   }
 

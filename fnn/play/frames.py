@@ -46,7 +46,7 @@ def describe(session: Session) -> dict[str, Any]:
         "numbers": shape.numbers,
         "grid": GRID,
         "small": GRID // THIN,
-        "half": data.half,
+        "half": float(data.half),
         "train": setting.train_size,
         "points": np.asarray(data.points, np.float64).round(4).tolist(),
         "targets": np.asarray(data.y[:, 0], np.float64).round(4).tolist(),

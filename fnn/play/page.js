@@ -163,7 +163,12 @@ function remembered(setting) {  // what the address says, if it says a setting
 
 async function begin() {
   const choices = await (await fetch("choices")).json();
-  const soon = () => { clearTimeout(timer); timer = setTimeout(anew, 60); };
+  const soon = () => {  // what is under way belongs to a setting that is no more
+    play(false);
+    turn++;
+    clearTimeout(timer);
+    timer = setTimeout(anew, 60);
+  };
   const told = { anew: soon, live };
   try {
     form = makeForm(choices, remembered(choices.setting), told);

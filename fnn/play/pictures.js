@@ -55,23 +55,35 @@ export function bytesPicture(bytes, side, table, kept) {
 }
 
 export function drawBoundary(canvas, picture, run, slice) {
-  const { pen, width, height } = fit(canvas), { paper, plus, minus, full } = look();
+  const { pen, width, height } = fit(canvas);
   pen.imageSmoothingEnabled = true;
   pen.imageSmoothingQuality = "high";
   const [x, y, wide, high] = slice ?? [0, 0, picture.width, picture.height];
   pen.drawImage(picture, x, y, wide, high, 0, 0, width, height);
-  const radius = Math.max(1.8, Math.min(3.2, width / 90)), across = width / (2 * run.half);
+  if (dots.run !== run || dots.width !== canvas.width || dots.colours !== look()) drawDots(run, canvas, width);
+  pen.drawImage(dots.canvas, 0, 0, width, height);
+}
+
+// The examples do not move: they are drawn once for all frames, and for all cards of one size.
+const dots = { run: null, width: 0, colours: null, canvas: document.createElement("canvas") };
+
+function drawDots(run, like, width) {
+  const { paper, plus, minus, full } = look(), radius = Math.max(1.8, Math.min(3.2, width / 90));
+  Object.assign(dots, { run, width: like.width, colours: look() });
+  Object.assign(dots.canvas, { width: like.width, height: like.height });
+  const pen = dots.canvas.getContext("2d"), across = width / (2 * run.half);
+  pen.scale(like.width / width, like.width / width);
   const colourOf = value => {
     if (!run.numbers) return value > 0.5 ? plus : minus;
-    const byte = Math.max(0, Math.min(255, Math.round(255 * (value / 6 + 0.5)))), c = full[byte];
+    const byte = Math.max(0, Math.min(255, Math.round(255 * (value / 4 + 0.5)))), c = full[byte];
     return `rgb(${c & 255} ${(c >> 8) & 255} ${(c >> 16) & 255})`;
   };
   run.points.forEach(([x1, x2], i) => {
+    const held = i >= run.train, colour = colourOf(run.targets[i]);
     pen.beginPath();
     pen.arc((x1 + run.half) * across, (run.half - x2) * across, radius, 0, 7);
-    const held = i >= run.train;
-    pen.strokeStyle = held ? colourOf(run.targets[i]) : paper;
-    pen.fillStyle = held ? paper : colourOf(run.targets[i]);
+    pen.strokeStyle = held ? colour : paper;
+    pen.fillStyle = held ? paper : colour;
     pen.lineWidth = held ? 1.6 : 0.8;
     pen.fill();
     pen.stroke();
@@ -80,10 +92,12 @@ export function drawBoundary(canvas, picture, run, slice) {
 
 // Where the neurons stand: for each layer, for each neuron, its corner and its size.
 export function placesOf(run, width, height) {
-  const left = 30, right = 6, top = 20, layers = run.widths.length;
+  const longest = Math.max(...run.setting.features.map(name => pretty(name).length));
+  const left = 29 + 6.5 * longest, right = 24, top = 20, gaps = run.widths.length - 1;
+  const apart = (width - left - right) / gaps;
   return run.widths.map((count, layer) => {
-    const size = Math.min(layer === layers - 1 ? 40 : 34, (height - top) / count - 3);
-    const x = left + (width - left - right - 34) * layer / (layers - 1);
+    const most = Math.min(layer === gaps ? 40 : 34, 0.6 * apart);
+    const size = Math.min(most, (height - top) / count - 3), x = left + apart * layer - size / 2;
     return Array.from({ length: count }, (_, i) => ({
       x, size, y: top + (height - top) * (i + 0.5) / count - size / 2 }));
   });
@@ -115,7 +129,7 @@ export function drawNetwork(canvas, run, weights, neurons, output, chosen) {
     const last = layer === places.length - 1;
     pen.fillStyle = soft;
     pen.textAlign = "center";
-    const tight = places[1][0].x - places[0][0].x < 58;
+    const tight = places[1][0].x + places[1][0].size / 2 - places[0][0].x - places[0][0].size / 2 < 54;
     const title = layer === 0 ? (tight ? "in" : "inputs") : last ? (tight ? "out" : "output")
       : tight ? String(layer) : `hidden ${layer}`;
     pen.fillText(title, column[0].x + column[0].size / 2, 8);
@@ -137,6 +151,7 @@ export function drawNetwork(canvas, run, weights, neurons, output, chosen) {
 }
 
 function dot(pen, x, y, bias, plus, minus) {
+  if (!Number.isFinite(bias)) return;
   pen.fillStyle = bias > 0 ? plus : minus;
   pen.beginPath();
   pen.arc(x, y, Math.min(4, 0.8 + 2.2 * Math.abs(bias)), 0, 7);
@@ -197,9 +212,11 @@ export function drawChart(canvas, history) {
   }
   pen.textBaseline = "top";
   pen.textAlign = "center";
-  for (const share of [0, 0.25, 0.5, 0.75, 1]) {
-    pen.textAlign = share === 1 ? "right" : "center";
-    pen.fillText(Math.round(share * last).toLocaleString("en"), across(share * last), height - bottom + 6);
+  const rough = last / Math.max(3, Math.floor(width / 160)), power = 10 ** Math.floor(Math.log10(rough));
+  const every = [1, 2, 5, 10].map(digit => digit * power).find(one => one >= rough);
+  for (let tick = 0; tick <= last; tick += every) {
+    pen.textAlign = across(tick) > width - 40 ? "right" : "center";
+    pen.fillText(tick.toLocaleString("en"), Math.min(across(tick), width - 2), height - bottom + 6);
   }
   history.curves.forEach((curve, i) => {
     pen.strokeStyle = style[`line-${i}`];

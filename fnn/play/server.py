@@ -9,13 +9,16 @@ Other machines cannot reach it, as it listens on 127.0.0.1 alone. Other pages in
 do not know the token, and under another name for this machine the Host header gives them away.
 """
 
+import contextlib
 import hmac
 import itertools
 import json
 import pathlib
 import secrets
+import socket
 import sys
 import threading
+import traceback
 from collections import OrderedDict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -47,14 +50,15 @@ HEADERS = {
 class PlayServer(ThreadingHTTPServer):
     """The server and its sessions; `url` is what the browser is to open."""
 
-    daemon_threads = True  # a page that is still open does not keep the process alive
+    daemon_threads = False  # server_close waits for them: a program must not run into the exit
 
     def __init__(self, port: int):
-        super().__init__(("127.0.0.1", port), _Handler)
         self.token = secrets.token_urlsafe(16)
         self._sessions: OrderedDict[int, Session] = OrderedDict()
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
+        self._connections: set[Any] = set()
+        super().__init__(("127.0.0.1", port), _Handler)  # last: where it fails it closes itself
 
     @property
     def url(self) -> str:
@@ -81,6 +85,26 @@ class PlayServer(ThreadingHTTPServer):
                 raise LookupError(f"play: there is no session {number!r} any more; press Reset")
             self._sessions.move_to_end(number)
             return self._sessions[number]
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer in a thread of its own, for as long as the page keeps its connection."""
+        with self._lock:
+            self._connections.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Forget a connection at its end."""
+        with self._lock:
+            self._connections.discard(request)
+        super().shutdown_request(request)
+
+    def server_close(self) -> None:
+        """Listen no more, answer what has been asked, and wait until that is done."""
+        with self._lock:
+            for connection in self._connections:
+                with contextlib.suppress(OSError):  # it is at its end already
+                    connection.shutdown(socket.SHUT_RD)
+        super().server_close()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say what went wrong, unless it is that a page was closed."""
@@ -134,10 +158,11 @@ class _Handler(BaseHTTPRequestHandler):
         except _Refusal as refusal:
             status, kind, body = refusal.status, *_error(refusal)
             self.close_connection = True  # a body may be left unread
-        except LookupError as error:
-            status, kind, body = 404, *_error(error)
         except ValueError as error:
             status, kind, body = 400, *_error(error)
+        except Exception:  # the page waits for an answer, whatever it is
+            traceback.print_exc()
+            status, kind, body = 500, *_error("a fault of fnn's own; the terminal shows where")
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
@@ -176,7 +201,10 @@ class _Handler(BaseHTTPRequestHandler):
             return _json({"session": self.server.add(session), **describe(session)})
         if not isinstance(given, dict):
             raise ValueError(f"play: a frame is asked for by an object, got {type(given).__name__}")
-        session = self.server.session(given.get("session"))
+        try:
+            session = self.server.session(given.get("session"))
+        except LookupError as error:
+            raise _Refusal(404, str(error)) from error
         steps: Any = given.get("steps")  # checked there
         found = frame(
             session, steps=steps, rates=given.get("rates"), strength=given.get("strength")
@@ -202,5 +230,5 @@ def _json(value: Any) -> tuple[str, bytes]:
     return "application/json", json.dumps(value, allow_nan=False).encode()
 
 
-def _error(error: Exception) -> tuple[str, bytes]:
+def _error(error: Exception | str) -> tuple[str, bytes]:
     return _json({"error": str(error).removeprefix("play: ")})

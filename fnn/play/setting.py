@@ -67,10 +67,10 @@ DATA: Mapping[str, Kind] = {
     "circles": Kind("Circle in a circle", datasets.circles, 0.1),
     "moons": Kind("Two moons", datasets.moons, 0.1),
     "xor": Kind("XOR", datasets.xor, 0.15),
-    "blobs": Kind("Two Gaussian clouds", _clouds, 0.4),
+    "blobs": Kind("Gaussian clouds", _clouds, 0.4),
     "checkerboard": Kind("Checkerboard", datasets.checkerboard, 0.0),
-    "halves": Kind("Two halves, a line between", _halves, 0.1),
-    "plane": Kind("A plane (regression)", _plane, 0.1, numbers=True),
+    "halves": Kind("Two halves", _halves, 0.1),
+    "plane": Kind("Plane (regression)", _plane, 0.1, numbers=True),
 }
 
 
@@ -160,8 +160,13 @@ def choices() -> dict[str, Any]:
     }
 
 
-# Where the default suits large networks, or there is none.
-_RATES = {"sgd": 0.3, "gradient_descent": 0.3, "sign_sgd": 0.003, "signum": 0.001, "lion": 0.001}
+# Where the default suits large networks, or there is none: by a sweep on the spirals, 500 steps.
+_RATES = {
+    **dict.fromkeys(("gradient_descent", "sgd", "asgd"), 0.3),
+    **dict.fromkeys(("momentum", "nesterov", "heavy_ball", "nag", "adagrad"), 0.1),
+    **dict.fromkeys(("adamax", "adamaxw", "radam"), 0.03),
+    **dict.fromkeys(("sign_sgd", "signum", "lion"), 0.003),
+}
 
 
 def rate_of(name: str) -> float:
@@ -173,9 +178,7 @@ def rate_of(name: str) -> float:
     if name in _RATES:
         return _RATES[name]
     default = next(iter(inspect.signature(NAMES[name]).parameters.values())).default
-    if not isinstance(default, float):
-        return 0.03
-    return max(default, 0.01)
+    return max(default, 0.01) if isinstance(default, float) else 0.03
 
 
 def check_rates(rates: Any, count: int) -> list[float]:

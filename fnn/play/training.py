@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from fnn import losses, models, trees
 from fnn.core import Layer, key_for
@@ -35,7 +34,7 @@ class Data(NamedTuple):
     x: jax.Array
     y: jax.Array
     grid: jax.Array
-    half: float
+    half: jax.Array
 
 
 class Shape(NamedTuple):
@@ -56,7 +55,7 @@ class Look(NamedTuple):
     Attributes:
       losses: (optimizers, 3): training loss, test loss, test accuracy; of numbers no accuracy.
       weights: (optimizers, parameters): layer by layer w (inputs, outputs) row by row, then b.
-      output: (optimizers, GRID * GRID) uint8: 0 is class 0, or a number 3 deviations low.
+      output: (optimizers, GRID * GRID) uint8: 0 is class 0, or a number 2 deviations low.
       neurons: (optimizers, neurons, points) uint8: inputs, then each hidden layer; 128 is zero.
     """
 
@@ -93,23 +92,27 @@ def data_of(setting: Setting) -> Data:
     >>> data.x.shape, bool(jnp.allclose(data.points[:, 0] ** 2, data.x[:, 1]))
     ((20, 2), True)
     """
-    kind = DATA[setting.data]
     key = key_for(jax.random.key(setting.seed), "data")
-    points, y = kind.make(key, n=setting.examples, noise=setting.noise)
-    points = standardizer(points[: setting.train_size])(points)
+    sizes = (setting.examples, setting.train_size)
+    return _made(setting.data, setting.features, sizes, key, setting.noise)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))  # one program: each by itself takes longer
+def _made(name: str, features: tuple[str, ...], sizes: tuple[int, int], key, noise) -> Data:
+    kind, (n, train) = DATA[name], sizes
+    points, y = kind.make(key, n=n, noise=noise)
+    points = standardizer(points[:train])(points)
     y = y[:, None].astype(jnp.float32)
-    if kind.numbers:
-        y = standardizer(y[: setting.train_size])(y)
-    half = float(jnp.abs(points).max()) * 1.08
-    side = (np.arange(GRID, dtype=np.float32) + 0.5) / GRID * 2 - 1
-    across, up = np.meshgrid(half * side, -half * side)
+    y = standardizer(y[:train])(y) if kind.numbers else y
+    half = jnp.abs(points).max() * 1.08
+    side = (jnp.arange(GRID) + 0.5) / GRID * 2 - 1
+    across, up = jnp.meshgrid(half * side, -half * side)
     grid = jnp.stack([across.ravel(), up.ravel()], axis=1)
-    return Data(points, _given(setting, points), y, _given(setting, grid), half)
 
+    def given(points):
+        return jnp.stack([FEATURES[name](points[:, 0], points[:, 1]) for name in features], axis=1)
 
-def _given(setting: Setting, points: Any) -> jax.Array:
-    columns = [FEATURES[name](points[:, 0], points[:, 1]) for name in setting.features]
-    return jnp.stack(columns, axis=1)
+    return Data(points, given(points), y, given(grid), half)
 
 
 def net_of(shape: Shape) -> Layer:
@@ -175,7 +178,7 @@ def _look(shape: Shape, net: Layer, loss: Any, state: TrainState, train, test, g
     seen = evaluate(net, params, state.state, *train, loss=loss)["loss"]
     found = evaluate(net, params, state.state, *test, loss=loss, metrics=metrics)
     neurons, output = _outputs(net, params, state.state, grid)
-    output = output / 6 + 0.5 if shape.numbers else jax.nn.sigmoid(output)
+    output = output / 4 + 0.5 if shape.numbers else jax.nn.sigmoid(output)
     weights = [
         params[name][part].ravel() for name in net.children if name in params for part in "wb"
     ]
