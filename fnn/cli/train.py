@@ -149,6 +149,7 @@ def _fit(options: argparse.Namespace, reports: bool) -> str:
         "stopped": done.stopped,
         "loss": done.history["loss"].tolist(),
         "val_loss": done.history["val_loss"].tolist(),
+        "seconds": done.history["seconds"].tolist(),
         f"test_{task.score_name}": float(found["score"]),
         "test_loss": float(found["loss"]),
         "parameters": last,

@@ -4,17 +4,22 @@ import contextlib
 import os
 import sys
 import traceback
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 
-BROKEN = 75  # the exit code of a process that an error ended: the launcher may start all again
+FAILED = 1  # the exit code of a process that an error of its own ended
+LOST = 75  # that of one which another process left
 HEARTBEAT = 10  # seconds without a sign of life, after which a process counts as dead
 WAIT = 120  # seconds that the processes have to find each other
 # What `fnn launch` tells the processes it starts.
 COORDINATOR, COUNT, INDEX = "FNN_COORDINATOR", "FNN_PROCESSES", "FNN_PROCESS"
 # How the variables begin that the clusters give which JAX finds by itself.
-_CLUSTERS = ("SLURM_JOB_ID", "OMPI_", "PMI_", "TPU_", "MEGASCALE_")
+_CLUSTERS = ("SLURM_JOB_ID", "OMPI_", "PMI_", "TPU_WORKER", "MEGASCALE_")
+
+# In the errors of exchanges whose other end is gone, in those of barriers that it does not reach.
+_GONE = ("Gloo", "NCCL", "Connection closed", "Connection reset", "UNAVAILABLE", "unhealthy",
+         "CoordinationService", "Barrier")  # fmt: skip
 
 
 class Joined(NamedTuple):
@@ -36,8 +41,9 @@ def join(*, heartbeat: int = HEARTBEAT) -> Joined:
     `jax.distributed.initialize` knows, it finds the others by its environment; anywhere else this
     process is alone, and nothing happens. Afterwards `jax.devices()` are those of all processes, so
     `jax.make_mesh((jax.device_count(),), ("data",))` spans them. An error that nobody catches ends
-    the process at once, with exit code 75, instead of leaving it and its peers to wait for each
-    other; a process that dies or freezes is given up after `heartbeat` seconds.
+    the process at once, instead of leaving it and its peers to wait for each other: with exit code
+    1, or 75 if it is that another process is gone. One that freezes is given up after `heartbeat`
+    seconds.
 
     Args:
       heartbeat: seconds, >= 1.
@@ -63,7 +69,10 @@ def join(*, heartbeat: int = HEARTBEAT) -> Joined:
         jax.distributed.initialize(
             where, count, index, heartbeat_timeout_seconds=heartbeat, initialization_timeout=WAIT
         )
-    except (ValueError, RuntimeError) as error:  # no cluster that JAX knows, or it is in use already
+    except (
+        ValueError,
+        RuntimeError,
+    ) as error:  # no cluster that JAX knows, or it is in use already
         known = any(name.startswith(_CLUSTERS) for name in os.environ)
         if by_us or (known and isinstance(error, RuntimeError)):
             raise
@@ -82,14 +91,27 @@ def _prepare() -> None:
             jax.config.update(name, value)
 
 
-def _leave(kind: type[BaseException], error: BaseException, trace) -> None:
+def _leave(kind: type[BaseException], error: BaseException, trace: Any) -> None:
     """Say what happened and go: an ordinary exit would wait for peers that wait for this one."""
-    traceback.print_exception(kind, error, trace)
-    print(
-        f"process {jax.process_index()} of {jax.process_count()} ends by this error, and so do the"
-        " others; start all of them again to go on from the last checkpoint",
-        file=sys.stderr,
-        flush=True,
-    )
+    who, lost = f"process {jax.process_index()} of {jax.process_count()}", _is_loss(error)
+    if lost:
+        print(f"{who}: another process is gone ({_line(error)})", file=sys.stderr)
+    else:
+        traceback.print_exception(kind, error, trace)
+        print(f"{who} ends by this error, and so will the others", file=sys.stderr)
+    sys.stderr.flush()
     sys.stdout.flush()
-    os._exit(BROKEN)
+    os._exit(LOST if lost else FAILED)
+
+
+def _is_loss(error: BaseException | None) -> bool:
+    """Whether this, or what led to it, is what one hears whose peer has closed its end."""
+    while error is not None:
+        if any(word in str(error) for word in _GONE):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _line(error: BaseException) -> str:
+    return str(error).splitlines()[0].split(" [external", 1)[0]

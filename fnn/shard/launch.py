@@ -6,6 +6,7 @@ on, and what they hold is in the last checkpoint.
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -16,13 +17,19 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import IO, NamedTuple
 
 from fnn.checks import check_count
-from fnn.shard.join import BROKEN, COORDINATOR, COUNT, INDEX
+from fnn.shard.join import COORDINATOR, COUNT, INDEX, LOST
 from fnn.shard.watchdog import STALLED
 
 MISTAKE = 2  # the exit code for what the user can put right; nothing is gained by starting again
 POLL = 0.05  # seconds
 GRACE = 60.0  # that processes have to save and end after a signal
-_HIDDEN = ("[Gloo] Rank",)  # lines of the engine that say nothing to the user
+_EFFECTS = (LOST, STALLED, -signal.SIGABRT)  # how processes end because of another one
+# Lines of the engine that say nothing to the user; what they mean the launcher says in a line.
+_HIDDEN = re.compile(
+    r"\[Gloo\] Rank|\*\*\* Check failure|    @ |[EFWI]\d{4} .*(coordination_service|client\.h)"
+    r"|RPC: /xla|Additional GRPC|:UNKNOWN:Error received from peer"
+    r"|The following tasks are unhealthy|The tasks have crashed"
+)
 
 
 class Ended(NamedTuple):
@@ -131,11 +138,9 @@ def _watch(children: list[subprocess.Popen[bytes]], came: list[int]) -> tuple[in
     passed_on, deadline = 0, float("inf")
     while True:
         codes = [child.poll() for child in children]
-        bad = [(index, code) for index, code in enumerate(codes) if code]
-        if bad:
-            # of several that end together, the one that a signal ended is the cause
-            index, code = min(bad, key=lambda one: (one[1] > 0, one[1] == BROKEN, one[0]))
-            return (128 - code if code < 0 else code), _why(index, len(children), code)
+        if any(codes):
+            time.sleep(4 * POLL)  # for the cause, if this is an effect
+            return _worst([child.poll() for child in children])
         if None not in codes:
             return 0, None
         if len(came) > passed_on:
@@ -148,14 +153,28 @@ def _watch(children: list[subprocess.Popen[bytes]], came: list[int]) -> tuple[in
         time.sleep(POLL)
 
 
+def _worst(codes: list[int | None]) -> tuple[int, str]:
+    """The exit code of the process that ended first, as far as codes tell, and what happened.
+
+    A signal is a cause; an error may be one; those that lost or missed another are not.
+    """
+    bad = [(index, code) for index, code in enumerate(codes) if code]
+    index, code = min(bad, key=lambda one: (one[1] in _EFFECTS, one[1] > 0, one[0]))
+    return (128 - code if code < 0 else code), _why(index, len(codes), code)
+
+
 def _why(index: int, count: int, code: int) -> str:
     who = f"process {index} of {count}"
+    if code == -signal.SIGABRT:
+        return f"{who} gave up another that gave no sign of life"
     if code < 0:
         with contextlib.suppress(ValueError):
             return f"{who} was ended by {signal.Signals(-code).name}"
         return f"{who} was ended by signal {-code}"
     if code == STALLED:
         return f"{who} found the run stuck"
+    if code == LOST:
+        return f"{who} lost another"
     return f"{who} ended with exit code {code}"
 
 
@@ -164,7 +183,7 @@ def _pass_on(pipe: IO[bytes], out: IO[str], mark: str) -> None:
     with pipe:
         for line in pipe:
             text = line.decode(errors="replace")
-            if not text.startswith(_HIDDEN):
+            if not _HIDDEN.match(text):
                 out.write(mark + text)
                 out.flush()
 

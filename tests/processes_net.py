@@ -1,0 +1,21 @@
+"""What the processes of `test_processes` train: state, keys and rows that do not come out even."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import fnn
+from fnn.layers import batch_norm, dense, dropout
+
+X = np.asarray(jax.random.normal(jax.random.key(0), (97, 6)))
+Y = np.arange(97) % 4
+SETTINGS = {
+    "net": fnn.serial(dense(16), batch_norm(), jnp.tanh, dropout(0.2), dense(4)),
+    "loss": fnn.losses.cross_entropy,
+    "optimizer": fnn.optim.adam(1e-2),
+    "key": jax.random.key(1),
+    "steps": 60,
+    "batch_size": 16,
+    "check_every": 6,
+    "progress": False,
+}
