@@ -115,6 +115,15 @@ class Browser:
         there = f"location.href.startsWith({json.dumps(url.split('#')[0])})"
         self.wait(f"{there} && document.readyState != 'loading'")
 
+    def named_roles(self):
+        """What a screen reader finds: the names of the things of each role."""
+        found = {}
+        for node in self.send("Accessibility.getFullAXTree")["nodes"]:
+            if not node.get("ignored"):
+                name = node.get("name", {}).get("value", "").strip()
+                found.setdefault(node["role"]["value"], []).append(name)
+        return found
+
     def press(self, key):
         """Press a key, named as in KeyboardEvent.key."""
         text = {"Enter": "\r"}.get(key, key if len(key) == 1 else "")

@@ -20,8 +20,8 @@ export function card(run, place, [optimizer, rate]) {
   network.setAttribute("aria-label",
     `network of ${optimizer}: the arrow keys go from neuron to neuron, Escape leaves`);
 
-  function name(rate) {
-    part("name").textContent = `${optimizer}, ${rate}`;
+  function name(now = rate) {
+    return part("name").textContent = `${optimizer}, ${now}`;
   }
 
   function show(frame, now) {
@@ -97,6 +97,6 @@ export function card(run, place, [optimizer, rate]) {
     look({ layer, i: end(i, count - 1) });
   };
 
-  name(rate);
+  name();
   return { element, show, name, quiet: on => note.setAttribute("aria-live", on ? "off" : "polite") };
 }

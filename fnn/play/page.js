@@ -48,7 +48,7 @@ async function anew() {
     globalThis.history.replaceState(null, "", `#${encodeURIComponent(JSON.stringify(setting))}`);
     cards = run.setting.optimizers.map((optimizer, i) => card(run, i, optimizer));
     by("cards").replaceChildren(...cards.map(one => one.element));
-    history = { steps: [], curves: cards.map(() => ({ train: [], test: [] })) };
+    history = { steps: [], curves: cards.map(one => ({ name: one.name(), train: [], test: [] })) };
     last = null;
     const frame = await ask(0);
     if (mine !== turn) return;
@@ -63,7 +63,10 @@ function live() {
   const fault = form.fault();
   tell(fault);
   if (fault || !run) return;
-  form.live().rates.forEach((rate, i) => cards[i]?.name(rate));
+  form.live().rates.forEach((rate, i) => {
+    if (cards[i]) history.curves[i].name = cards[i].name(rate);
+  });
+  if (!playing) redraw();
   globalThis.history.replaceState(null, "", `#${encodeURIComponent(JSON.stringify(form.setting()))}`);
 }
 
@@ -180,6 +183,7 @@ async function begin() {
   by("play").onclick = () => play(!playing);
   by("step").onclick = step;
   by("reset").onclick = anew;
+  by("go").onclick = () => { by("choices").scrollIntoView(); by("data").focus({ preventScroll: true }); };
   onColours(redraw);
   new ResizeObserver(redraw).observe(by("cards"));
   document.addEventListener("keydown", event => {

@@ -190,7 +190,9 @@ function synapses(pen, places, layers, chosen, plus, minus) {
 
 export function drawChart(canvas, history) {
   const { pen, width, height } = fit(canvas), style = look();
-  const left = 52, right = 12, top = 8, bottom = 24;
+  pen.font = "12px system-ui, sans-serif";
+  const names = history.curves.map(curve => pen.measureText(curve.name).width);
+  const left = 52, right = 14 + Math.min(130, Math.max(...names)), top = 8, bottom = 24;
   const seen = history.curves.flatMap(curve => [...curve.train, ...curve.test]).filter(v => v > 0 && v < Infinity);
   const high = Math.log10(Math.max(1, ...seen.map(v => Math.min(v, 1e4)))) + 0.05;
   const low = Math.min(high - 1, Math.log10(Math.max(1e-8, Math.min(...seen, 1))) - 0.05);
@@ -200,7 +202,6 @@ export function drawChart(canvas, history) {
     const share = (high - Math.log10(Math.max(v, 1e-9))) / (high - low);
     return top + (height - top - bottom) * Math.max(0, Math.min(1, share));
   };
-  pen.font = "12px system-ui, sans-serif";
   pen.strokeStyle = style.line;
   pen.fillStyle = style.soft;
   pen.lineWidth = 1;
@@ -215,8 +216,8 @@ export function drawChart(canvas, history) {
   const rough = last / Math.max(3, Math.floor(width / 160)), power = 10 ** Math.floor(Math.log10(rough));
   const every = [1, 2, 5, 10].map(digit => digit * power).find(one => one >= rough);
   for (let tick = 0; tick <= last; tick += every) {
-    pen.textAlign = across(tick) > width - 40 ? "right" : "center";
-    pen.fillText(tick.toLocaleString("en"), Math.min(across(tick), width - 2), height - bottom + 6);
+    pen.textAlign = "center";
+    pen.fillText(tick.toLocaleString("en"), across(tick), height - bottom + 6);
   }
   history.curves.forEach((curve, i) => {
     pen.strokeStyle = style[`line-${i}`];
@@ -229,6 +230,20 @@ export function drawChart(canvas, history) {
     }
     pen.globalAlpha = 1;
   });
+  nameCurves(pen, history.curves, style, width - right + 8, down, height - bottom);
+}
+
+function nameCurves(pen, curves, style, x, down, lowest) {  // at their ends, none over another
+  const labels = curves.map((curve, i) => ({ name: curve.name, i, y: down(curve.test.findLast(Number.isFinite) ?? 1) }));
+  labels.sort((one, other) => one.y - other.y);
+  labels.forEach((label, k) => { if (k) label.y = Math.max(label.y, labels[k - 1].y + 14); });
+  for (let k = labels.length - 1, limit = lowest; k >= 0; k--, limit -= 14) labels[k].y = Math.min(labels[k].y, limit);
+  pen.textAlign = "left";
+  pen.textBaseline = "middle";
+  for (const { name, i, y } of labels) {
+    pen.fillStyle = style[`line-${i}`];
+    pen.fillText(name, x, y);
+  }
 }
 
 function ticks(low, high) {
