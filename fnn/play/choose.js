@@ -111,7 +111,7 @@ export function makeForm(choices, setting, told) {
   return {
     fault() {  // what is wrong with the first wrong field, in words
       const wrong = form.querySelector("input:invalid");
-      if (!wrong) return "";
+      if (!wrong) return by("features").querySelector(":checked") ? "" : "inputs: choose at least one";
       const name = wrong.getAttribute("aria-label") ?? wrong.labels[0]?.firstChild.textContent ?? wrong.id;
       return `${name.trim()}: ${wrong.validationMessage}`;
     },
