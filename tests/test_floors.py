@@ -52,7 +52,18 @@ STAIRS = {
 }
 
 # What no room may import at the top of a file, for `import fnn` must stay light.
-HEAVY = {"optax", "matplotlib", "rich", "sklearn", "pandas", "scipy", "torch", "safetensors", "orbax"}
+HEAVY = {
+    "optax",
+    "matplotlib",
+    "rich",
+    "sklearn",
+    "pandas",
+    "scipy",
+    "torch",
+    "safetensors",
+    "orbax",
+    "ray",
+}
 
 # Classes that inherit from scikit-learn's; fnn.estimators imports them when first asked for one.
 LATE = {"estimators/base.py", "estimators/classifier.py", "estimators/regressor.py"}

@@ -2,6 +2,7 @@
 
 from fnn.search.bounded import bounded_mlp as bounded_mlp
 from fnn.search.bounded import freed as freed
+from fnn.search.cluster import sweep_on_ray as sweep_on_ray
 from fnn.search.folds import Folds as Folds
 from fnn.search.folds import holdout as holdout
 from fnn.search.folds import k_fold as k_fold

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fnn import processes
 from fnn.checks import check_count
 from fnn.core import Layer
 from fnn.data import as_arrays
@@ -134,6 +135,7 @@ class Groups:
         else:
             most = self.at_once
         size = max(int(min(most, len(group.numbers))), 1)
+        size = int(processes.from_all([size]).min())  # each sees the memory of its own machine
         return -(-size // devices) * devices
 
 
@@ -185,12 +187,13 @@ def prepared(
 
 
 def free_bytes(devices: Sequence[Any]) -> float:
-    """Memory that may still be taken: of all accelerators, or of the machine for a CPU.
+    """Memory that may still be taken: of this process' accelerators, or of the machine for a CPU.
 
     >>> free_bytes(jax.devices()) > 1e6
     True
     """
-    stats = [device.memory_stats() for device in devices]
+    own = [device for device in devices if device.process_index == jax.process_index()]
+    stats = [device.memory_stats() for device in own]
     if devices[0].platform != "cpu" and all(stats):
         return sum(s["bytes_limit"] - s["bytes_in_use"] for s in stats if s)
     try:

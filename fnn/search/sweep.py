@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from fnn import processes
 from fnn.checks import check_count, check_given_key
 from fnn.core import Layer
 from fnn.search.group import Group, Groups, prepared
-from fnn.search.lane import Build, Carry, Look
+from fnn.search.lane import Build, Carry, Look, pick
 from fnn.search.space import Config, text
 from fnn.train.evaluate import Metric
 from fnn.train.step import Loss
@@ -132,7 +133,8 @@ def sweep(
       checks: at how many evenly spread steps to measure and to keep the best weights.
       at_once: lanes a program call holds; by default as many as fit half of the free memory, at
         most 64. More lanes are done by turns.
-      devices: which; by default all. On a CPU every core works once there are as many host devices:
+      devices: which; by default all, those of other processes among them (`fnn.shard.join`), which
+        make the same call. On a CPU every core works once there are as many host devices:
         `jax.config.update("jax_num_cpu_devices", cores)` before JAX is used.
       done: results of lanes that an earlier call has finished, by their number: not done again.
       on_results: called with the results of the lanes that a program call has finished, by number,
@@ -202,7 +204,8 @@ class Best:
             if result.best_loss < self.loss or self.lane < 0 or force:
                 self.lane, self.loss = lane, result.best_loss
                 kept = (carry.params, carry.state)
-                self.variables = jax.tree.map(lambda a, place=place: np.asarray(a[place]), kept)
+                own = processes.whole(pick(kept, place))
+                self.variables = jax.tree.map(np.asarray, own)
 
 
 def runs(
@@ -221,14 +224,14 @@ def runs(
         for common in stretches:
             carry, look = programs.stretch((lanes, carry), common)
             looks.append(look)
-        found = results_of(now, carry, jax.device_get(looks))
+        found = results_of(now, carry, jax.device_get(processes.whole(looks)))
         groups.seconds["run"] += time.perf_counter() - begun
         yield found, carry
 
 
 def results_of(members: Sequence[int], carry: Carry, looks: Sequence[Look]) -> dict[int, Result]:
     """What each lane left, by its number; spare lanes beyond the members are left out."""
-    losses, steps = np.asarray(carry.loss), np.asarray(carry.step)
+    losses, steps = map(np.asarray, processes.whole((carry.loss, carry.step)))
     stacked = jax.tree.map(lambda *each: np.stack(each), *looks)  # (checks, lanes)
     found = {}
     for place, lane in enumerate(members):
