@@ -243,7 +243,7 @@ def spread(values):
 def newest(out):
     """What the newest checkpoint is called, and when it came."""
     kept = out / "checkpoints"
-    names = [path for path in kept.glob("*.sharded")] if kept.is_dir() else []
+    names = list(kept.glob("*.sharded")) if kept.is_dir() else []
     return max((path.name for path in names), default=None)
 
 

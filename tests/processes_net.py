@@ -19,3 +19,16 @@ SETTINGS = {
     "check_every": 6,
     "progress": False,
 }
+
+
+def swept():
+    """A sweep of five lanes: its losses, the best lane, and that one's bias."""
+    configs = [{"rate": rate} for rate in (1e-3, 1e-2, 0.1, 1.0, 1e9)]
+
+    def build(rate):
+        return fnn.search.Candidate(dense(4), fnn.optim.sgd(rate))
+
+    found = fnn.search.sweep(
+        build, configs, X, Y, loss=SETTINGS["loss"], steps=20, key=SETTINGS["key"], checks=2
+    )
+    return found.losses.tolist(), found.best, found.params["b"].tolist()

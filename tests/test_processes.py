@@ -13,6 +13,7 @@ import time
 import jax
 import jax.numpy as jnp
 import numpy as np
+import processes_net
 import pytest
 from processes_net import SETTINGS, X, Y
 
@@ -47,12 +48,14 @@ x, y = shard.joined(x[own], len(y), mesh), shard.joined(y[own], len(y), mesh)
 done = fnn.fit(x=x, y=y, **settings, stop=fnn.stop.Rule(strike), checkpoint=folder / "kept",
                save_seconds=0.0, mesh=mesh, sharding=shard.fully_sharded())
 text = fnn.trees.fingerprint(processes.whole(done.last.params))
+swept = processes_net.swept() if end == "SIGKILL" else None
 if joined.index == 0:
     (folder / "found.json").write_text(json.dumps({
         "rows": [own.start, own.stop],
         "loss": done.history["loss"].tolist(),
         "parameters": text,
         "stopped": done.stopped,
+        "sweep": swept,
         "share": done.last.params["dense_0"]["w"].addressable_data(0).shape,
     }))
 """
@@ -95,6 +98,14 @@ def test_two_processes_give_the_losses_of_one(killed):
     assert found["share"] == [6, 8]  # half of a (6, 16) matrix
 
 
+def test_a_sweep_over_the_devices_of_two_processes_is_that_of_one(killed):
+    losses, best, weights = processes_net.swept()
+    found = killed[1]["sweep"]
+    np.testing.assert_allclose(found[0], losses, rtol=1e-5)
+    assert found[1] == best
+    np.testing.assert_allclose(found[2], weights, rtol=1e-5)
+
+
 def test_a_killed_process_is_told_and_all_start_again(killed):
     ended, found, said, _ = killed
     assert ended.code == 0
@@ -134,9 +145,12 @@ def test_starts_that_keep_failing_end_or_go_on_with_fewer():
     said = []
     fails = "import os, sys; sys.exit(int(os.environ['FNN_PROCESSES']) > 1)"
     command = [sys.executable, "-c", fails]
-    ended = launch(command, processes=2, restarts=1, tell=said.append)
-    assert ended.code == 1
-    assert "no restart is left" in said[-1]
+    ended = launch(command, processes=2, restarts=0, tell=said.append)
+    assert (ended.code, ended.restarts) == (1, 0)
+    assert "no restart is left of 0" in said[-1]
+    ended = launch(command, processes=2, tell=said.append)
+    assert (ended.code, ended.restarts) == (1, 1)
+    assert "mend the error first" in said[-1]
     ended = launch(command, processes=2, restarts=3, at_least=1, tell=said.append)
     assert (ended.code, ended.count, ended.restarts) == (0, 1, 2)
 

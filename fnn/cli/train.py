@@ -79,6 +79,7 @@ def run(options: argparse.Namespace) -> int:
 def _train(options: argparse.Namespace) -> int:
     """Be one of the processes, or the only one."""
     import fnn
+    from fnn.shard.join import is_loss
 
     keep_programs()
     joined = fnn.shard.join()
@@ -87,6 +88,8 @@ def _train(options: argparse.Namespace) -> int:
     except (ValueError, ImportError, OSError) as error:
         if joined.count == 1:
             raise Mistake(str(error)) from error
+        if is_loss(error):
+            raise
         print(f"fnn train: {error}", file=sys.stderr, flush=True)
         os._exit(2)  # an ordinary exit would wait for the others
     if joined.index == 0:

@@ -93,7 +93,7 @@ def _prepare() -> None:
 
 def _leave(kind: type[BaseException], error: BaseException, trace: Any) -> None:
     """Say what happened and go: an ordinary exit would wait for peers that wait for this one."""
-    who, lost = f"process {jax.process_index()} of {jax.process_count()}", _is_loss(error)
+    who, lost = f"process {jax.process_index()} of {jax.process_count()}", is_loss(error)
     if lost:
         print(f"{who}: another process is gone ({_line(error)})", file=sys.stderr)
     else:
@@ -104,7 +104,7 @@ def _leave(kind: type[BaseException], error: BaseException, trace: Any) -> None:
     os._exit(LOST if lost else FAILED)
 
 
-def _is_loss(error: BaseException | None) -> bool:
+def is_loss(error: BaseException | None) -> bool:
     """Whether this, or what led to it, is what one hears whose peer has closed its end."""
     while error is not None:
         if any(word in str(error) for word in _GONE):

@@ -22,8 +22,10 @@ from fnn.shard.watchdog import STALLED
 
 MISTAKE = 2  # the exit code for what the user can put right; nothing is gained by starting again
 POLL = 0.05  # seconds
+SOON = 60.0  # seconds
 GRACE = 60.0  # that processes have to save and end after a signal
-_EFFECTS = (LOST, STALLED, -signal.SIGABRT)  # how processes end because of another one
+_OTHERS = (LOST, STALLED)  # the exit codes of processes that end because of another one
+_EFFECTS = (*_OTHERS, -signal.SIGABRT)
 # Lines of the engine that say nothing to the user; what they mean the launcher says in a line.
 _HIDDEN = re.compile(
     r"\[Gloo\] Rank|\*\*\* Check failure|    @ |[EFWI]\d{4} .*(coordination_service|client\.h)"
@@ -66,7 +68,8 @@ def launch(
     Args:
       command: program and arguments, such as `[sys.executable, "train.py"]`.
       processes: how many, >= 1.
-      restarts: how often to start again at most; 0 never does.
+      restarts: how often to start again at most; 0 never does. After an error of the program's own,
+        such as one in its source, that is once.
       at_least: if two starts in a row fail within their first minute, go on with half as many
         processes, but no fewer than this; by default never fewer.
       environment: of the processes, this one's by default.
@@ -82,7 +85,8 @@ def launch(
     check_count("launch", "processes", processes)
     check_count("launch", "restarts", restarts, low=0)
     tell = tell or _print
-    count, least, quick, faults = processes, at_least or processes, 0, []
+    count, least, faults = processes, at_least or processes, []
+    quick = own = 0  # starts in a row that failed soon, and by an error of the program's own
     with _signals() as came:
         while True:
             begun = time.monotonic()
@@ -90,12 +94,15 @@ def launch(
             if fault is None or code in (0, MISTAKE) or came:
                 return Ended(code, len(faults), count, tuple(faults))
             faults.append(fault)
-            if len(faults) > restarts:
-                tell(f"{fault}; no restart is left of {restarts}")
-                return Ended(code, restarts, count, tuple(faults))
-            quick = quick + 1 if time.monotonic() - begun < 60 else 0
+            quick = quick + 1 if time.monotonic() - begun < SOON else 0
+            own = own + 1 if code not in _OTHERS and code < 128 else 0
             if quick >= 2 and count // 2 >= least:
-                count, quick = count // 2, 0
+                count, quick, own = count // 2, 0, 0
+            left = len(faults) <= restarts
+            if not left or own >= 2:
+                why = f"no restart is left of {restarts}" if not left else "mend the error first"
+                tell(f"{fault}; {why}")
+                return Ended(code, len(faults) - 1, count, tuple(faults))
             number = f"{count} process" + ("es" if count > 1 else "")
             tell(f"{fault}; starting {number} again, restart {len(faults)} of {restarts}")
 
