@@ -71,6 +71,32 @@ for name, (mesh, rules) in layouts.items():
         "largest": max(a.nbytes for a in jax.tree.leaves(params)),
         "sent": [[one.kind, list(one.bytes)] for one in sent],
     }
+gpt = fnn.models.gpt(32, length=8, features=16, heads=4, blocks=1, bias=False)
+tokens = np.asarray(jax.random.randint(key, (16, 8), 0, 32))
+
+def spoken(logits, ids):
+    return fnn.losses.cross_entropy(logits, ids).mean(-1)
+
+def write(**more):
+    many = fnn.optim.accumulate(adam, 2)
+    return fnn.fit(gpt, tokens, tokens, loss=spoken, optimizer=many, steps=12, batch_size=8,
+                   key=jax.random.key(2), progress=False, **more)
+
+rules = shard.tensor_parallel("model")
+done = write(mesh=grid, sharding=rules)
+start = jax.eval_shape(lambda: init(gpt, adam, jax.random.key(1), tokens[:1]))
+where = shard.layout(start, grid, rules, 8)
+program = jax.jit(where.keeping(make_step(gpt, spoken, adam)),
+                  in_shardings=(where.state, where.batch),
+                  out_shardings=(where.state, where.whole))
+sent = shard.collectives(program.lower(start, (tokens[:8],) * 2).compile())
+params = done.last.params
+found["gpt"] = {
+    "loss": [write().history["loss"].tolist(), done.history["loss"].tolist()],
+    "sent": sorted({one.kind for one in sent}),
+    "shares": {name: a.addressable_shards[0].data.shape for name, a in
+               fnn.trees.paths(params).items() if name.endswith("w")},
+}
 three = jax.make_mesh((3,), ("data",), devices=jax.devices()[:3])
 uneven = {"mesh": three, "batch_size": 30, "sharding": shard.by_path({"*/w": P("data")})}
 for settings in ({"mesh": eight, "batch_size": 36}, uneven):
@@ -144,6 +170,17 @@ def test_fully_sharded_never_gathers_more_than_its_largest_weight(found):
     gathered = [size for kind, sizes in one["sent"] if kind == "all-gather" for size in sizes]
     assert gathered
     assert max(gathered) <= one["largest"]
+
+
+def test_a_gpt_divided_by_heads_exchanges_sums_alone(found):
+    """Attention, feed-forward and embedding in parts, with gradients of two batches added up."""
+    one, shares = found["gpt"], found["gpt"]["shares"]
+    np.testing.assert_allclose(one["loss"][1], one["loss"][0], rtol=1e-5)
+    assert one["sent"] == ["all-reduce"]
+    assert shares["body/block_0/attention/q/w"] == [16, 4]
+    assert shares["body/block_0/attention/out/w"] == [4, 16]
+    assert shares["body/block_0/mlp/up/w"] == [16, 16]
+    assert shares["table/w"] == [8, 16]
 
 
 def test_a_sharded_fit_resumes_bit_for_bit_and_on_one_device_too(found):

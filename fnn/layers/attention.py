@@ -228,18 +228,29 @@ def _queries_keys_values(
     params: Mapping[str, Any], x: Any, context: Any, bias: bool, heads: tuple[int, int, int]
 ) -> list[jax.Array]:
     """q, k and v, each (batch, time, heads, head_dim); of one array all in one product."""
-    if x is context:
-        own = [_weights(params, name, x, bias) for name in "qkv"]
-        w, b = ([a for a in each if a is not None] for each in zip(*own, strict=True))
-        y = functional.rows_times(x, jnp.concatenate(w, 1))
-        if b:
-            y = y + jnp.concatenate(b)
-        ends = [w[0].shape[1], w[0].shape[1] + w[1].shape[1]]
-        parts = jnp.split(y, ends, axis=-1)
-    else:
+    if x is not context:
         pairs = zip("qkv", (x, context, context), strict=True)
         parts = [_projected(params, name, a, bias) for name, a in pairs]
-    return [y.reshape(*y.shape[:-1], n, -1) for y, n in zip(parts, heads, strict=True)]
+        return [y.reshape(*y.shape[:-1], n, -1) for y, n in zip(parts, heads, strict=True)]
+    # Side by side stand the parts of one head: devices that share the heads (`fnn.shard`) then have
+    # their columns of the joined matrix already, and exchange nothing.
+    groups, own = heads[1], [_weights(params, name, x, bias) for name in "qkv"]
+
+    def join(parts: Any) -> jax.Array:
+        cut = [
+            a.reshape(*a.shape[:-1], groups, n // groups, -1)
+            for a, n in zip(parts, heads, strict=True)
+        ]
+        return jnp.concatenate(cut, -2)
+
+    w, b = zip(*own, strict=True)
+    columns = join(w)  # (features, groups, heads of a group, head_dim)
+    y = functional.rows_times(x, columns.reshape(columns.shape[0], -1))
+    if bias:
+        y = y + join(b).reshape(-1)
+    y = y.reshape(*y.shape[:-1], *columns.shape[1:])
+    q, k, v = jnp.split(y, [heads[0] // groups, heads[0] // groups + 1], axis=-2)
+    return [a.reshape(*a.shape[:-3], -1, a.shape[-1]) for a in (q, k, v)]
 
 
 def _projected(params: Mapping[str, Any], name: str, x: jax.Array, bias: bool) -> jax.Array:

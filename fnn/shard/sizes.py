@@ -9,7 +9,7 @@ import numpy as np
 
 _KINDS = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute")
 _LINE = re.compile(rf"= (.*?) ({'|'.join(_KINDS)})(?:-start)?\(")
-_ARRAY = re.compile(r"([a-z]+)(\d+)[a-z0-9]*\[([\d,]*)\]")
+_ARRAY = re.compile(r"([a-z]+)(\d*)[a-z0-9]*\[([\d,]*)\]")  # pred is a byte
 
 
 class Collective(NamedTuple):
@@ -57,6 +57,8 @@ def collectives(compiled: Any) -> list[Collective]:
 
     >>> collectives("  %a = f32[8,4]{1,0} all-gather(f32[1,4]{1,0} %b), dimensions={0}")
     [Collective(kind='all-gather', bytes=(128,))]
+    >>> collectives("  %a = pred[8] all-gather(pred[1] %b), dimensions={0}")
+    [Collective(kind='all-gather', bytes=(8,))]
     """
     text = compiled if isinstance(compiled, str) else compiled.as_text()
     return [Collective(kind, _sizes(types)) for types, kind in _LINE.findall(text)]
@@ -64,6 +66,6 @@ def collectives(compiled: Any) -> list[Collective]:
 
 def _sizes(types: str) -> tuple[int, ...]:
     return tuple(
-        math.prod(int(n) for n in shape.split(",") if n) * max(1, int(bits) // 8)
+        math.prod(int(n) for n in shape.split(",") if n) * max(1, int(bits or 8) // 8)
         for _, bits, shape in _ARRAY.findall(types)
     )
