@@ -68,14 +68,14 @@ def main():
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         os.environ["FNN_CACHE"] = str(folder / "programs")  # restarts need not compile anew
+        for n in (2, 4) if options.kills or options.freezes else ():
+            counts = (options.kills // 2, options.freezes // 2)
+            results[f"faults in {n}"] = faults(folder / str(n), n, *counts, STEPS[n])
+            harness.save("processes", results)
         if options.kills or options.freezes:
-            results["faults"] = [
-                faults(folder / str(n), n, options.kills // 2, options.freezes // 2, STEPS[n])
-                for n in (2, 4)
-            ]
-            results["a_checkpoint_of_4"] = loads(folder / "4", STEPS[4])
-        if options.stuck:
-            results["stuck"] = [stuck(folder / f"stuck{n}", n) for n in (2, 4)][: options.stuck]
+            results["a checkpoint of 4"] = loads(folder / "4", STEPS[4])
+        for n in (2, 4)[: options.stuck]:
+            results[f"stuck in {n}"] = stuck(folder / f"stuck{n}", n)
         if options.seconds:
             results["scaling"] = scaling(folder / "scaling", options.seconds)
     print("written:", harness.save("processes", results))

@@ -29,6 +29,9 @@ Written into the folder: checkpoints/ while it runs, and at the end params.safet
 result.json."""
 
 
+RECORDED = ("loss", "val_loss", "seconds")  # of the history; empty if it ended before a check
+
+
 def add_command(commands: Any) -> None:
     """Add `train` and its arguments to the parser's commands."""
     train = commands.add_parser(
@@ -150,9 +153,7 @@ def _fit(options: argparse.Namespace, reports: bool) -> str:
         "steps": int(done.last.step),
         "best_step": done.best_step,
         "stopped": done.stopped,
-        "loss": done.history["loss"].tolist(),
-        "val_loss": done.history["val_loss"].tolist(),
-        "seconds": done.history["seconds"].tolist(),
+        **{name: [float(v) for v in done.history.get(name, [])] for name in RECORDED},
         f"test_{task.score_name}": float(found["score"]),
         "test_loss": float(found["loss"]),
         "parameters": last,
