@@ -183,9 +183,7 @@ class Checkpoints:
         path, note = self.path(step), self._describe(step).note
         if path.suffix == ".sharded":
             if like is None:
-                raise ValueError(
-                    f"Checkpoints: {path} says not where its parts are to lie; give like"
-                )
+                raise ValueError(f"Checkpoints: {path} lies in parts; give like, with where to")
             return Found(step, parts.load(path, like), note)
         return Found(step, load(path, like), note)
 

@@ -188,12 +188,12 @@ def _here() -> jax.sharding.Sharding:
 
 def _sums(arrays: Mapping[str, jax.Array]) -> dict[str, list[int]]:
     """Two sums of each array, the same however it is divided among devices."""
-    found = {name: _sum(array) for name, array in arrays.items()}
+    found = {name: sum_of(array) for name, array in arrays.items()}
     return {name: np.asarray(two).tolist() for name, two in found.items()}
 
 
 @jax.jit
-def _sum(array: jax.Array) -> jax.Array:
+def sum_of(array: jax.Array) -> jax.Array:
     """Sums of the array's words modulo 2^32, each word times an odd number of its own.
 
     One changed bit changes the first sum for certain: an odd number times a power of two below 2^32
