@@ -1,5 +1,6 @@
 """README's programs run, its figures are those measured, and every example proves its point."""
 
+import os
 import pathlib
 import re
 import subprocess
@@ -9,7 +10,12 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PROGRAMS = re.findall(r"```python\n(.*?)```", README, re.S)
+SCALE = (ROOT / "docs" / "scale.md").read_text(encoding="utf-8")
+PROGRAMS = [
+    program
+    for page in (README, SCALE)
+    for program in re.findall(r"```python\n(.*?)```", page, re.S)
+]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
 # The examples as users run them take minutes, so here the long ones are the same programs with
@@ -37,21 +43,22 @@ SHORTER = {
 }
 
 
-def run(*arguments, code=None):
+def run(*arguments, code=None, cwd=ROOT):
     return subprocess.run(
         [sys.executable, *arguments],
         input=code,
         capture_output=True,
         text=True,
-        cwd=ROOT,
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         timeout=280,
         check=False,
     )
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda text: text.split("\n")[-2][:40])
-def test_readmes_programs_run_as_they_stand(program):
-    done = run("-W", "error", "-", code=program)
+def test_readmes_programs_run_as_they_stand(program, tmp_path):
+    done = run("-W", "error", "-", code=program, cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
 
 
