@@ -74,6 +74,7 @@ def main():
             harness.save("processes", results)
         if options.kills or options.freezes:
             results["a checkpoint of 4"] = loads(folder / "4", STEPS[4])
+            results["losses beside one process"] = losses(folder / "losses")
         for n in (2, 4)[: options.stuck]:
             results[f"stuck in {n}"] = stuck(folder / f"stuck{n}", n)
         if options.seconds:
@@ -175,6 +176,22 @@ def loads(folder, steps):
     }
     print("a checkpoint of 4 goes on; largest relative difference of losses", apart, flush=True)
     return {"steps_more": MORE, "largest_relative_difference_of_losses": apart}
+
+
+def losses(folder):
+    """The largest relative difference of any check's loss from that of one process."""
+    found = {}
+    for n in (1, 2, 4):
+        train(folder / str(n), n, steps=1000)
+        found[n] = result(folder / str(n))
+    return {
+        f"{n} processes": max(
+            abs(a - b) / a
+            for name in ("loss", "val_loss")
+            for a, b in zip(found[1][name], found[n][name], strict=True)
+        )
+        for n in (2, 4)
+    }
 
 
 def stuck(folder, n):
