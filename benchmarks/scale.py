@@ -82,16 +82,11 @@ WRAPS = {
 
 
 def activations(wrap, mesh):
-    """What one of eight devices needs beside its arguments for the blocks alone, twelve of them."""
-    blocks = [
-        wrap(
-            fnn.models.transformer_block(
-                fnn.layers.attention(HEADS, causal=True), fnn.models.feed_forward(FEATURES)
-            )
-        )
-        for _ in range(12)
-    ]
-    net, adam = fnn.serial(*blocks), fnn.optim.adam(1e-3)
+    """What one of eight devices needs beside its arguments for twelve blocks in a loop alone."""
+    block = fnn.models.transformer_block(
+        fnn.layers.attention(HEADS, causal=True), fnn.models.feed_forward(FEATURES)
+    )
+    net, adam = fnn.repeat(wrap(block), 12), fnn.optim.adam(1e-3)
     x = jax.ShapeDtypeStruct((BATCH, LENGTH, FEATURES), jnp.float32)
     start = jax.eval_shape(lambda: init(net, adam, jax.random.key(0), jnp.zeros(x.shape)))
     row = measured(net, squared, adam, start, (x, x), mesh, None)
