@@ -289,6 +289,7 @@ def _loop(
             return plan.stop or f"interrupted after {log.step} steps"
         if keeper is not None and plan.save:
             keeper.save(log, None)
+            tick()
         report(done, log.text())
     return f"all {steps} steps are done"
 
