@@ -60,6 +60,7 @@ def main():
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--freezes", type=int, default=4)
     parser.add_argument("--stuck", type=int, default=2)
+    parser.add_argument("--losses", type=int, default=1, help="0 leaves them out")
     parser.add_argument("--seconds", type=float, default=20.0, help="of each scaling run, about")
     options = parser.parse_args()
     path = harness.RESULTS / "processes.json"
@@ -74,6 +75,7 @@ def main():
             harness.save("processes", results)
         if options.kills or options.freezes:
             results["a checkpoint of 4"] = loads(folder / "4", STEPS[4])
+        if options.losses:
             results["losses beside one process"] = losses(folder / "losses")
         for n in (2, 4)[: options.stuck]:
             results[f"stuck in {n}"] = stuck(folder / f"stuck{n}", n)

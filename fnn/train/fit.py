@@ -308,9 +308,8 @@ def _programs(
 ) -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
     """The compiled programs of a fit, kept so that fitting again need not compile again."""
     step = make_step(net, loss, optimizer, penalty=penalty)
-    made: dict[str, Any] = {}
-    held: dict[str, Any] = {}
-    told: dict[str, Any] = {}
+    nothing: tuple[dict[str, Any], ...] = ({}, {}, {})
+    made, held, told = nothing
     if where is not None:
         step, whole = where.keeping(step), where.whole
         made["out_shardings"] = where.state
