@@ -165,6 +165,9 @@ def faults() -> str:
         told = row["told_to_end"]
         same = "yes" if told["same_parameters_bit_for_bit"] else "no"
         lines.append(f"| told to end, and started again | {n} | 1 | {told['stopped']} | {same} |")
+    apart = found["losses beside one process"]
+    said = ", ".join(f"{size:.0e} in {name}" for name, size in apart.items())
+    lines += ["", f"Losses of 1,000 steps, beside those of one process: at most {said} apart."]
     return "\n".join(lines)
 
 

@@ -12,14 +12,24 @@ from fnn.optim.names import NAMES
 DOCS = pathlib.Path(__file__).parents[1] / "docs"
 
 
-@pytest.fixture(scope="module")
-def writer():
-    spec = importlib.util.spec_from_file_location("docs_optimizers", DOCS / "optimizers.py")
+def module_of(name):
+    spec = importlib.util.spec_from_file_location(f"docs_{name}", DOCS / f"{name}.py")
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def writer():
+    return module_of("optimizers")
+
+
+def test_the_tables_of_scale_are_those_of_the_results():
+    page = (DOCS / "scale.md").read_text("utf-8")
+    assert module_of("scale").filled(page) == page, "run python docs/scale.py"
+    assert page.count("| GPT-3 13B |") == 9  # three numbers of devices, three layouts
 
 
 def test_the_pages_in_the_tree_are_those_of_the_docstrings(writer):
