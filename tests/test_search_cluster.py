@@ -1,5 +1,6 @@
 """A sweep whose groups are tasks of Ray, on a cluster that Ray starts on this machine."""
 
+import gc
 import os
 import pathlib
 
@@ -11,6 +12,7 @@ import fnn
 from fnn.search import Candidate, sweep, sweep_on_ray
 
 ray = pytest.importorskip("ray")
+pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +30,7 @@ def cluster(tmp_path_factory):
         )
         yield
         ray.shutdown()
+        gc.collect()  # what it leaves open is told of here, and not in a later test
 
 
 def build(width, rate):
@@ -39,7 +42,6 @@ def settings():
     return {"loss": fnn.losses.cross_entropy, "steps": 30, "key": jax.random.key(1), "checks": 3}
 
 
-@pytest.mark.filterwarnings("ignore")  # Ray's own
 def test_groups_on_a_cluster_come_to_the_numbers_of_a_sweep(cluster):
     x, y = fnn.datasets.moons(jax.random.key(0), n=64)
     configs = [{"width": width, "rate": rate} for width in (3, 5) for rate in (1e-3, 0.1)]

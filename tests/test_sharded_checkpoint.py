@@ -1,5 +1,6 @@
 """Checkpoints that each process writes its part of: every bit comes back, and damage is told."""
 
+import gc
 import json
 import os
 import time
@@ -15,6 +16,14 @@ from fnn.checkpoint import CheckpointError, Checkpoints, sharded
 
 pytest.importorskip("orbax.checkpoint")
 pytestmark = pytest.mark.filterwarnings("ignore")  # Orbax's own
+
+
+@pytest.fixture(autouse=True)
+def tidy():
+    """What Orbax leaves behind after an error is told of here, and not in a later test."""
+    yield
+    gc.collect()
+
 
 TREE = {
     "w": jnp.arange(12.0).reshape(3, 4) / 7,
