@@ -19,7 +19,7 @@ from fnn import processes
 from fnn.checkpoint import sharded as parts
 from fnn.checkpoint.files import describe, load, save
 from fnn.checkpoint.header import Description
-from fnn.checkpoint.leaves import CheckpointError
+from fnn.checkpoint.leaves import CheckpointError, is_key
 
 T = TypeVar("T")
 _FILE = re.compile(r"step_(\d{10})\.(safetensors|sharded)")
@@ -272,7 +272,7 @@ def _remove(path: pathlib.Path) -> None:
 
 def _copied(leaf: Any) -> Any:
     """A leaf that no donation can take away: arrays on the host, keys as new arrays."""
-    if isinstance(leaf, jax.Array) and jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+    if is_key(leaf):
         data = np.array(jax.random.key_data(leaf))
         return jax.random.wrap_key_data(
             jax.numpy.asarray(data), impl=str(jax.random.key_impl(leaf))

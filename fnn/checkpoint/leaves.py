@@ -32,8 +32,25 @@ def damaged(path: pathlib.Path, why: str) -> CheckpointError:
 
 def to_arrays(tree: Any) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """Every leaf by its path as a contiguous NumPy array, and the kinds of those that are none."""
+    numbers, kinds = numbers_of(tree)
+    arrays = {}
+    for name, leaf in numbers.items():
+        array = np.asarray(leaf, order="C")
+        if array.dtype not in NAMES:
+            raise TypeError(f"save: {name!r} has dtype {array.dtype}, which safetensors lacks")
+        arrays[name] = array
+    return arrays, kinds
+
+
+def numbers_of(tree: Any) -> tuple[dict[str, Any], dict[str, str]]:
+    """Every leaf by its path, keys as their data, and the kinds of those that are no plain arrays.
+
+    Raises:
+      TypeError: for a leaf that is neither an array nor a number.
+      ValueError: for names that could not be told apart.
+    """
     check_names(tree)
-    arrays, kinds = {}, {}
+    numbers, kinds = {}, {}
     for name, leaf in trees.paths(tree).items():
         kind = kind_of(leaf)
         if kind is None and not hasattr(leaf, "dtype"):
@@ -43,22 +60,21 @@ def to_arrays(tree: Any) -> tuple[dict[str, np.ndarray], dict[str, str]]:
             )
         if kind is not None:
             kinds[name] = kind
-        data = jax.random.key_data(leaf) if kind in KEYS else leaf
-        array = np.asarray(data, order="C")
-        if array.dtype not in NAMES:
-            raise TypeError(f"save: {name!r} has dtype {array.dtype}, which safetensors lacks")
-        arrays[name] = array
-    return arrays, kinds
+        numbers[name] = jax.random.key_data(leaf) if is_key(leaf) else leaf
+    return numbers, kinds
 
 
 def kind_of(leaf: Any) -> str | None:
     """What a leaf is that is no plain array: a name of `SCALARS` or of `KEYS`."""
     if type(leaf) in SCALARS.values():
         return type(leaf).__name__
+    return str(leaf.dtype) if is_key(leaf) else None
+
+
+def is_key(leaf: Any) -> bool:
+    """Whether a leaf is a typed PRNG key, or several."""
     dtype = getattr(leaf, "dtype", None)
-    if dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key):
-        return str(dtype)
-    return None
+    return dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key)
 
 
 def check_names(tree: Any) -> None:

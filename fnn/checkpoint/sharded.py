@@ -20,7 +20,7 @@ from jax import lax
 
 from fnn import processes, trees
 from fnn.checkpoint.header import Description, check_fits, check_header, header_of, text_of
-from fnn.checkpoint.leaves import SCALARS, check_names, damaged, kind_of
+from fnn.checkpoint.leaves import SCALARS, check_names, damaged, is_key, kind_of, numbers_of
 
 _ARRAYS, _HEADER = "arrays", "header"
 
@@ -55,7 +55,8 @@ class Writer:
         Raises:
           TypeError, ValueError: as `fnn.checkpoint.save`.
         """
-        arrays, kinds = _as_arrays(tree)
+        numbers, kinds = numbers_of(tree)
+        arrays = {name: jnp.asarray(leaf) for name, leaf in numbers.items()}
         shapes = {name: text_of(leaf, kind_of(leaf)) for name, leaf in trees.paths(tree).items()}
         header = header_of(tree, kinds, note)
         header |= {"arrays": shapes, "sums": _sums(arrays)}
@@ -139,26 +140,9 @@ def _checksum(header: Mapping[str, Any]) -> str:
     return f"{zlib.crc32(json.dumps(header, sort_keys=True).encode()):08x}"
 
 
-def _as_arrays(tree: Any) -> tuple[dict[str, jax.Array], dict[str, str]]:
-    """Every leaf by its path as an array that Orbax has, and the kinds of those that are none."""
-    check_names(tree)
-    arrays, kinds = {}, {}
-    for name, leaf in trees.paths(tree).items():
-        kind = kind_of(leaf)
-        if kind is None and not hasattr(leaf, "dtype"):
-            raise TypeError(
-                f"save: {name!r} is {type(leaf).__name__}, {leaf!r}, expected an array or a number;"
-                " text belongs in note={...}"
-            )
-        if kind is not None:
-            kinds[name] = kind
-        arrays[name] = jax.random.key_data(leaf) if _is_key(leaf) else jnp.asarray(leaf)
-    return arrays, kinds
-
-
 def _struct(leaf: Any) -> jax.ShapeDtypeStruct:
     """What Orbax is to make for a leaf: shape, dtype, and where it lies."""
-    if _is_key(leaf):
+    if is_key(leaf):
         data = jax.eval_shape(jax.random.key_data, jax.ShapeDtypeStruct(leaf.shape, leaf.dtype))
         where = leaf.sharding if getattr(leaf.sharding, "is_fully_replicated", False) else None
         return jax.ShapeDtypeStruct(data.shape, data.dtype, sharding=where or _here())
@@ -172,14 +156,9 @@ def _as_leaf(array: jax.Array, like: Any) -> Any:
     kind = kind_of(like)
     if kind in SCALARS:
         return SCALARS[kind](np.asarray(array)[()])
-    if _is_key(like):
+    if is_key(like):
         return jax.random.wrap_key_data(array, impl=str(jax.random.key_impl(like)))
     return np.asarray(array) if isinstance(like, np.ndarray | np.generic) else array
-
-
-def _is_key(leaf: Any) -> bool:
-    dtype = getattr(leaf, "dtype", None)
-    return dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key)
 
 
 def _here() -> jax.sharding.Sharding:
