@@ -4,6 +4,7 @@ A picture is a matplotlib `Figure`; pyplot and its state are left alone. `png(fi
 bytes, `figure.savefig(path)` a file of any kind. Matplotlib is imported inside functions only.
 """
 
+from fnn.draw.architecture import architecture as architecture
 from fnn.draw.base import COLOURS as COLOURS
 from fnn.draw.base import MARKERS as MARKERS
 from fnn.draw.base import blank as blank
@@ -20,3 +21,5 @@ from fnn.draw.grids import images as images
 from fnn.draw.history import curves as curves
 from fnn.draw.movies import path_gif as path_gif
 from fnn.draw.movies import path_page as path_page
+from fnn.draw.network import Drawing as Drawing
+from fnn.draw.network import network as network

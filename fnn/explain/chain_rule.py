@@ -11,7 +11,8 @@ import numpy as np
 from fnn.core import Layer, as_jax
 from fnn.explain.layers import Layers, by_layers
 from fnn.explain.neurons import Fed, Neuron, NeuronLayer, Neurons, Parameter, Passed, Synapse
-from fnn.explain.opened import RESHAPES, WEIGHING, Chain, Group, Step, flat, opened, slopes_of
+from fnn.explain.opened import RESHAPES, Chain, Group, Step, flat, opened, slopes_of
+from fnn.inspect.chain import weighs
 from fnn.inspect.summary import branch
 from fnn.show import value_text
 from fnn.trees import wide
@@ -189,7 +190,7 @@ def _of_the_loss(
         a, left = x, iter(nudges)
         for layer, (params, state) in zip(layers, own, strict=True):
             a, _ = layer.apply(params, state, a)
-            a = a + next(left) if layer.made_by in WEIGHING else a
+            a = a + next(left) if weighs(layer) else a
         return _mean(loss(a, y))
 
     losses = loss(out, y)

@@ -3,12 +3,13 @@
 from html import escape
 from typing import Any, NamedTuple
 
+from fnn.draw.network_scene import brief
+from fnn.draw.scene import sign_colour
 from fnn.explain.neurons import Neurons
 from fnn.explain.words import chosen, plain
 
 _MOST = 8  # nodes drawn of a layer
 _TOP, _RADIUS, _WIDTH = 52, 19, 920
-_BLUE, _RED = "#4477AA", "#CC3311"
 
 
 class Node(NamedTuple):
@@ -146,7 +147,7 @@ def _line(number: int, edge: Edge, nodes: Any, places: Any, widest: float) -> st
     if edge.w is None:
         look, words = 'class="way edge" stroke-width="1"', "passed on"
     else:
-        colour = _BLUE if edge.w >= 0 else _RED
+        colour = sign_colour(edge.w)
         width = 0.8 + 4.2 * abs(edge.w) / widest
         look = f'class="edge" stroke="{colour}" stroke-width="{width:.2f}"'
         words = f"w = {plain(edge.w)}"
@@ -158,7 +159,7 @@ def _line(number: int, edge: Edge, nodes: Any, places: Any, widest: float) -> st
 
 def _node(number: int, node: Node, place: tuple[float, float], largest: float) -> str:
     x, y = place
-    colour = _BLUE if node.a >= 0 else _RED
+    colour = sign_colour(node.a)
     fill = f'fill="{colour}" fill-opacity="{0.08 + 0.5 * min(1.0, abs(node.a) / largest):.2f}"'
     r = _RADIUS
     if node.kind == "neuron":
@@ -171,7 +172,7 @@ def _node(number: int, node: Node, place: tuple[float, float], largest: float) -
     blame = ""
     if node.delta is not None:
         sign = "delta" if node.kind == "neuron" else "dC/da"
-        ring = _BLUE if node.delta >= 0 else _RED
+        ring = sign_colour(node.delta)
         width = 2 + 4 * node.share
         blame = shape.format("ring", f'fill="none" stroke="{ring}" stroke-width="{width:.2f}"')
         blame += f'<text y="{-r - 6}" class="delta">{sign} {plain(node.delta)}</text>'
@@ -180,17 +181,6 @@ def _node(number: int, node: Node, place: tuple[float, float], largest: float) -
         f'<g id="n{number}" class="node" tabindex="0" role="button" aria-label="{escape(label)}"'
         f' transform="translate({x:.1f} {y:.1f})"><title>{escape(label)}</title>'
         f"{shape.format('base', '')}{shape.format('fill', fill)}{blame}"
-        f'<text y="4.5" class="value">{_brief(node.a)}</text>'
+        f'<text y="4.5" class="value">{brief(node.a)}</text>'
         f'<text y="{r + 13}" class="name">{escape(node.name)}</text></g>'
     )
-
-
-def _brief(a: float) -> str:
-    """A number that fits into a circle.
-
-    >>> _brief(-0.0874), _brief(1.0), _brief(12345.0)
-    ('-0.09', '1', '1e+04')
-    """
-    found = f"{a:.2f}" if abs(a) < 100 else f"{a:.0e}" if abs(a) >= 10000 else f"{a:.0f}"
-    found = found.rstrip("0").rstrip(".") if "." in found else found
-    return "0" if found == "-0" else found

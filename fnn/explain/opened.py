@@ -2,21 +2,20 @@
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fnn import combine, layers
 from fnn.checks import located
 from fnn.core import Layer
+from fnn.inspect.chain import WEIGHING, links, weighs
 from fnn.inspect.summary import branch
 from fnn.show import spec_text
 
 _WIDE = 2048  # numbers a layer may take or give: the slopes between them are a square
-WEIGHING = (layers.dense, layers.conv, layers.depthwise_conv)
 RESHAPES = ("flatten", "reshape", "dropout")  # at inference each passes on the numbers it takes
 
 Parts = tuple[tuple[str, Layer], ...]  # the layers of a chain, each with its path
@@ -107,7 +106,7 @@ def opened(where: str, net: Layer, params: Any, state: Any, x: Any, limit: int) 
     """
     if not (hasattr(x, "shape") and hasattr(x, "dtype")) or not x.ndim:
         return f"x is no single array but {spec_text(x)}"
-    parts = tuple(_parts(net, ""))
+    parts = tuple(links(net))
     one = (1, *x.shape[1:]) if x.ndim > 1 else x.shape
     left, shape = limit, jax.ShapeDtypeStruct(one, x.dtype)
     for path, layer in parts:
@@ -123,7 +122,7 @@ def opened(where: str, net: Layer, params: Any, state: Any, x: Any, limit: int) 
         if why:
             return why
         shape = given
-    if not any(_weighs(layer) for _, layer in parts):
+    if not any(weighs(layer) for _, layer in parts):
         return "it has no layer of neurons"
     if x.ndim < 2 or len(x) != 1:
         raise ValueError(
@@ -149,7 +148,7 @@ def _pass(parts: Parts, own: list[Any], x: jax.Array) -> list[Any]:
     found = []
     for (_, layer), (params, state) in zip(parts, own, strict=True):
         y, _ = layer.apply(params, state, x)
-        about = _marks if _weighs(layer) else _slopes
+        about = _marks if weighs(layer) else _slopes
         found.append((x, y, about(layer, params, state, x)))
         x = y
     return found
@@ -194,14 +193,6 @@ def _marks(layer: Layer, params: Any, state: Any, x: jax.Array) -> jax.Array:
     return y.reshape(x.size, -1)
 
 
-def _parts(layer: Layer, path: str) -> Iterator[tuple[str, Layer]]:
-    if layer.made_by is combine.serial:
-        for name, child in layer.children.items():
-            yield from _parts(child, f"{path}/{name}" if path else name)
-    else:
-        yield path, layer
-
-
 def _fits(path: str, layer: Layer, own: Any, x: Any, y: Any, left: int) -> tuple[str, int]:
     """Why the layer cannot be opened, "" if it can; and how many synapses are left to list."""
     name = f"'{path or layer.name}' ({layer.name})"
@@ -217,12 +208,8 @@ def _fits(path: str, layer: Layer, own: Any, x: Any, y: Any, left: int) -> tuple
     return "", left
 
 
-def _weighs(layer: Layer) -> bool:
-    return layer.made_by in WEIGHING
-
-
 def _grouped(steps: list[Step]) -> Chain:
-    starts = [place for place, step in enumerate(steps) if _weighs(step.layer)]
+    starts = [place for place, step in enumerate(steps) if weighs(step.layer)]
     groups = []
     for start, end in zip(starts, [*starts[1:], len(steps)], strict=True):
         weighted, activation, after = steps[start], [], list(steps[start + 1 : end])
