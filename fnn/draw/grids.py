@@ -1,4 +1,4 @@
-"""Images side by side."""
+"""Images side by side, and weights as images."""
 
 import textwrap
 from typing import TYPE_CHECKING, Any
@@ -49,6 +49,42 @@ def images(pictures: Any, *, columns: int | None = None, title: str = "") -> "Fi
             panel.set_axis_off()
         figure.suptitle(plain(title))
     return figure
+
+
+def filters(
+    w: Any, *, shape: tuple[int, ...] | None = None, columns: int | None = None, title: str = ""
+) -> "Figure":
+    """The weights of a first layer as images: what each unit looks for.
+
+    Grey is 0, white the largest weight of a filter, black its opposite; of three input channels
+    the colours are red, green and blue.
+
+    Args:
+      w: kernels (height, width, channels, filters) with 1 or 3 channels, as of `layers.conv`; or
+        (inputs, units), as of `layers.dense`, with `shape=`.
+      shape: of the images that a dense layer sees, such as (28, 28).
+      columns: how many stand in a row.
+      title: stands above.
+
+    Raises:
+      ValueError: if they are no images.
+      ImportError: if matplotlib is missing.
+
+    >>> figure = filters(np.random.default_rng(0).normal(size=(5, 5, 1, 8)), columns=4)
+    >>> len(figure.axes)
+    1
+    """
+    w = np.asarray(w, float)
+    if w.ndim == 2 and shape is not None and np.prod(shape) == len(w):
+        w = w.reshape(*shape, *(() if len(shape) == 3 else (1,)), -1)
+    if w.ndim != 4 or w.shape[2] not in (1, 3):
+        raise ValueError(
+            "draw.filters: w must be (height, width, 1 or 3, filters), or (inputs, units) with"
+            f" shape= of as many inputs, got {w.shape} and shape={shape}"
+        )
+    each = np.moveaxis(w, -1, 0)
+    largest = np.abs(each).max((1, 2, 3), keepdims=True)
+    return images(0.5 + 0.5 * each / np.maximum(largest, 1e-30), columns=columns, title=title)
 
 
 def _tiled(pictures: Any, columns: int | None) -> np.ndarray:

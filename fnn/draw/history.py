@@ -1,8 +1,11 @@
-"""Curves of a training run."""
+"""Curves of a training run, and of many."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from fnn.draw.base import COLOURS, blank, finish, styled
+import numpy as np
+
+from fnn.draw.base import COLOURS, blank, finish, plain, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,4 +48,52 @@ def curves(history: Any, *, against: str = "step", title: str = "") -> "Figure":
             finish(panel, "", against, label, log_y=label == "loss")
             panel.legend()
         figure.suptitle(title)
+    return figure
+
+
+def seeds(
+    series: Mapping[str, Any],
+    *,
+    at: Any = None,
+    x: str = "step",
+    y: str = "loss",
+    title: str = "",
+) -> "Figure":
+    """Curves of several seeds: each a thin line, their median thick, the middle half shaded.
+
+    Args:
+      series: by name, (seeds, checks), such as the losses of runs under `jax.vmap`.
+      at: (checks,) where they were recorded; 1, 2, ... if None.
+      x: what `at` counts.
+      y: what is shown; a loss is drawn on a logarithmic axis if all of it is positive.
+      title: stands above.
+
+    Raises:
+      ValueError: if a series is not (seeds, checks), or they differ in checks.
+      ImportError: if matplotlib is missing.
+
+    >>> figure = seeds({"adam": [[3.0, 1.0], [4.0, 2.0], [5.0, 1.5]]}, at=[10, 20])
+    >>> [line.get_label() for line in figure.axes[0].get_lines() if line.get_linewidth() > 1]
+    ['adam, 3 seeds']
+    """
+    arrays = {name: np.asarray(values, float) for name, values in series.items()}
+    shapes = {name: a.shape for name, a in arrays.items()}
+    if not arrays or any(len(shape) != 2 or 0 in shape for shape in shapes.values()):
+        raise ValueError(f"draw.seeds: each series must be (seeds, checks), got {shapes}")
+    checks = next(iter(shapes.values()))[1]
+    across = np.arange(1, checks + 1) if at is None else np.asarray(at, float)
+    if any(shape[1] != len(across) for shape in shapes.values()):
+        raise ValueError(f"draw.seeds: {len(across)} places for series of shapes {shapes}")
+    with styled():
+        figure, axes = blank(1, 1, (5.4, 3.4))
+        panel = axes[0, 0]
+        for place, (name, each) in enumerate(arrays.items()):
+            colour = COLOURS[(5 * place + 1) % len(COLOURS)]
+            low, middle, high = np.nanquantile(each, (0.25, 0.5, 0.75), axis=0)
+            panel.fill_between(across, low, high, color=colour, alpha=0.22, linewidth=0)
+            panel.plot(across, each.T, color=colour, linewidth=0.5, alpha=0.45)
+            label = f"{plain(name)}, {len(each)} seeds"
+            panel.plot(across, middle, color=colour, linewidth=1.8, label=label)
+        finish(panel, title, x, y, log_y="loss" in y)
+        panel.legend()
     return figure

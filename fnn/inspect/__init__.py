@@ -3,6 +3,9 @@
 from fnn.inspect.activations import Activation as Activation
 from fnn.inspect.activations import Activations as Activations
 from fnn.inspect.activations import activations as activations
+from fnn.inspect.attributions import Attribution as Attribution
+from fnn.inspect.attributions import integrated_gradients as integrated_gradients
+from fnn.inspect.attributions import saliency as saliency
 from fnn.inspect.faults import Fault as Fault
 from fnn.inspect.faults import first_nonfinite as first_nonfinite
 from fnn.inspect.flops import Flops as Flops

@@ -1,0 +1,37 @@
+"""The picture of `landscape`."""
+
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fnn.checkpoint.atomic import write_atomically
+from fnn.draw.base import blank, png, styled
+
+if TYPE_CHECKING:
+    from fnn.diagnose.landscape import Landscape
+
+
+def landscape_picture(found: "Landscape", path: str | os.PathLike[str] | None) -> bytes:
+    """Lines of equal loss at equal ratios, and the network as a ring."""
+    losses = np.where(np.isfinite(found.losses), found.losses, np.nan)
+    low, high = np.nanmin(losses), np.nanquantile(losses, 0.98)
+    above = np.maximum(losses - low, 1e-12)
+    levels = low + np.geomspace(max(np.nanquantile(above, 0.01), 1e-4 * (high - low)),
+                                max(high - low, 1e-9), 14)  # fmt: skip
+    with styled():
+        figure, axes = blank(1, 1, (5.0, 4.2))
+        panel = axes[0, 0]
+        filled = panel.contourf(found.at, found.at, losses, levels, cmap="Blues", extend="both")
+        panel.contour(found.at, found.at, losses, levels, colors="#555555", linewidths=0.4)
+        panel.plot(0, 0, "o", markerfacecolor="none", markeredgecolor="#CC3311", markersize=8)
+        bar = figure.colorbar(filled, ax=panel, format="%.3g")
+        bar.set_label("loss")
+        panel.set(xlabel="first direction, in filters' lengths", ylabel="second direction")
+        panel.set_title(f"The loss around the network, {found.loss:.3g}", fontweight="bold")
+        panel.grid(False)
+        panel.locator_params(nbins=5)
+        picture = png(figure)
+    if path is not None:
+        write_atomically(path, picture)
+    return picture
