@@ -118,7 +118,7 @@ def test_the_boundary_lies_where_the_network_is_torn():
     for panel, where in zip(figure.axes, (0.0, 0.5), strict=True):
         (path,) = panel.collections[0].get_paths()
         np.testing.assert_allclose(path.vertices[:, 0], where, atol=1e-6)
-    assert [panel.get_title() for panel in figure.axes] == ["a", "b"]
+    assert [panel.get_title(loc="left") for panel in figure.axes] == ["a", "b"]
     points = np.concatenate([line.get_xydata() for line in figure.axes[0].get_lines()])
     np.testing.assert_allclose(np.sort(points, 0), np.sort(x, 0))
 
