@@ -1,7 +1,8 @@
-"""The pages of the optimizers say what their docstrings say."""
+"""Pages say what docstrings and results say, and no concept is without its function and test."""
 
 import importlib.util
 import inspect
+import json
 import pathlib
 import re
 
@@ -19,6 +20,21 @@ def module_of(name):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+TABLE = module_of("coverage_table")
+
+
+@pytest.mark.parametrize("row", TABLE.rows(), ids=lambda row: f"{row.group}: {row.concept}")
+def test_every_concept_has_its_function_its_test_and_its_page(row):
+    assert all(row)
+    assert not TABLE.missing(row)
+
+
+def test_an_empty_row_would_be_seen():
+    bad = TABLE.Row("a", "b", ("fnn.no.such",), "train::nothing", "concepts/neurons#nowhere")
+    assert len(TABLE.missing(bad)) == 3
+    assert len(TABLE.rows()) > 100
 
 
 @pytest.fixture(scope="module")
@@ -91,3 +107,14 @@ def test_the_parts_of_a_docstring_are_told_apart(writer):
     assert writer.links(parts["Source"]) == "someone, <https://example.org/a>."
     assert parts["Same as"] == "nothing"
     assert parts["example"] == ">>> 1 + 1\n2"
+
+
+def test_the_tutorial_is_a_notebook_whose_cells_run_in_order(monkeypatch):
+    monkeypatch.syspath_prepend(str(DOCS))
+    monkeypatch.syspath_prepend(str(DOCS / "_ext"))
+    text = (DOCS / "tutorial.md").read_text("utf-8")
+    book = json.loads(module_of("_ext/built").notebook(text))
+    code = [cell["source"] for cell in book["cells"] if cell["cell_type"] == "code"]
+    assert code == [block.strip() for block in re.findall(r"```python\n(.*?)```", text, re.S)]
+    assert book["nbformat"] == 4
+    assert len({cell["id"] for cell in book["cells"]}) == len(book["cells"])

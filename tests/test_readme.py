@@ -10,12 +10,27 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-SCALE = (ROOT / "docs" / "scale.md").read_text(encoding="utf-8")
+DOCS = ROOT / "docs"
+
+
+def programs(path):
+    return re.findall(r"```python\n(.*?)```", path.read_text(encoding="utf-8"), re.S)
+
+
 PROGRAMS = [
     program
-    for page in (README, SCALE)
-    for program in re.findall(r"```python\n(.*?)```", page, re.S)
+    for path in (ROOT / "README.md", DOCS / "scale.md", DOCS / "recipes.md")
+    for program in programs(path)
 ]
+# pages whose blocks make one program, in their order
+PAGES = [*sorted((DOCS / "concepts").glob("*.md")), DOCS / "tutorial.md"]
+PAGES = {path.stem: "\n".join(programs(path)) for path in PAGES if programs(path)}
+MIGRATION = [
+    pytest.param(program, id=f"{path.stem}-{'fnn' if place else 'theirs'}")
+    for path in sorted((DOCS / "migration").glob("*.md"))
+    for place, program in enumerate(programs(path))
+]
+PEERS = ("torch", "keras", "flax", "haiku", "equinox", "optax", "sklearn")
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
 # The examples as users run them take minutes, so here the long ones are the same programs with
@@ -60,6 +75,27 @@ def run(*arguments, code=None, cwd=ROOT):
 def test_readmes_programs_run_as_they_stand(program, tmp_path):
     done = run("-W", "error", "-", code=program, cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_programs_of_a_page_run_one_after_the_other(page, tmp_path):
+    done = run("-W", "error", "-", code=PAGES[page], cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.mark.parametrize("program", MIGRATION)
+def test_both_sides_of_a_migration_page_learn_the_same(program, tmp_path):
+    for name in PEERS:
+        if re.search(rf"^(import|from) {name}\b", program, re.M):
+            pytest.importorskip(name)
+    done = run("-", code=f"{program}\nassert 0.85 < float(accuracy) < 0.93", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_there_are_pages_to_run():
+    assert len(PAGES) >= 9
+    assert len(MIGRATION) == 12
+    assert len(programs(DOCS / "recipes.md")) == 25
 
 
 def test_readme_shows_the_message_that_users_get():
