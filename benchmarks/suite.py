@@ -43,6 +43,7 @@ CASES = {
     "lstm": Case("recurrent", "--rounds 5", "--rounds 2", "sizes"),
     "gpt": Case("char_gpt", "--rounds 5", "--rounds 2 --steps 5", "cases"),
     "inference": Case("inference", "", "--quick", "batch_sizes"),
+    "around": Case("around", "", "--quick", "parts"),
     "cold": Case("cold_start", "", "--quick", "cases"),
     "optimizers": Case("optimizers", "--rounds 5", "--rounds 3 --names adam,lion", "cases"),
 }
@@ -72,7 +73,13 @@ def rows_of(name, results):
             }
             for tree in ("net", "mixed", "matrix")
         }
-    label = {"mlp": "batch {}", "inference": "batch {}", "lstm": "{}", "optimizers": "{}"}
+    label = {
+        "around": "{}",
+        "mlp": "batch {}",
+        "inference": "batch {}",
+        "lstm": "{}",
+        "optimizers": "{}",
+    }
     for part, peers in entries.items():
         case = " ".join([name, label.get(name, "").format(part)]).strip()
         for peer, found in peers.items():

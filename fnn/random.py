@@ -108,8 +108,15 @@ def fold_in(key: jax.Array, data: int | jax.Array) -> jax.Array:
     >>> jax.random.key_data(fold_in(jax.random.key(0), 1))
     Array([2549534769,  944140351], dtype=uint32)
     """
+    _check_key(key, "random.fold_in")
+    return _folded(key, _uint32(data))
+
+
+# jitted, since outside of jit each of its sixty operations would be a call of its own
+@functools.partial(jax.jit, inline=True)
+def _folded(key: jax.Array, data: jax.Array) -> jax.Array:
     a, b = _words(key, "random.fold_in")
-    words = [_mix(a ^ _uint32(data))]
+    words = [_mix(a ^ data)]
     for _ in range(_data(key).shape[0] - 1):
         b = _mix(b + words[-1])
         words.append(b)
@@ -235,6 +242,16 @@ def _data(key: jax.Array) -> jax.Array:
 
 def _words(key: jax.Array, where: str) -> tuple[jax.Array, jax.Array]:
     """Two words that depend on every bit of the key, one to one for a key of two words."""
+    _check_key(key, where)
+    data = _data(key)
+    a, b = jnp.asarray(_START[0]), jnp.asarray(_START[1])
+    for i in range(data.shape[0]):
+        a = _mix(a ^ data[i])
+        b = _mix(b + a)
+    return a, b
+
+
+def _check_key(key: jax.Array, where: str) -> None:
     dtype, shape = getattr(key, "dtype", None), getattr(key, "shape", None)
     typed = dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key)
     if not ((typed and shape == ()) or (dtype == np.uint32 and shape and len(shape) == 1)):
@@ -243,12 +260,6 @@ def _words(key: jax.Array, where: str) -> tuple[jax.Array, jax.Array]:
             f"{where}: key must be one key such as jax.random.key(0), got {got};"
             " use jax.vmap for several keys"
         )
-    data = _data(key)
-    a, b = jnp.asarray(_START[0]), jnp.asarray(_START[1])
-    for i in range(data.shape[0]):
-        a = _mix(a ^ data[i])
-        b = _mix(b + a)
-    return a, b
 
 
 def reuse_is_checked() -> bool:
@@ -271,7 +282,7 @@ def _mix(h: jax.Array) -> jax.Array:
 
 def _uint32(value: int | jax.Array) -> jax.Array:
     if isinstance(value, int):
-        value = np.uint32(value % 2**32)  # type: ignore[assignment]
+        return np.uint32(value % 2**32)  # type: ignore[return-value]
     return lax.convert_element_type(value, jnp.uint32)
 
 
