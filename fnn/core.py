@@ -17,7 +17,7 @@ import functools
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol, overload
+from typing import Any, NamedTuple, NoReturn, Protocol, overload
 
 import jax
 import jax.numpy as jnp
@@ -107,6 +107,13 @@ class Layer:
         if self.made_by is lift:
             return value_text(self.config["function"])
         return call(self.name, self.config, self.children, self.made_by)
+
+    def __call__(self, *args: Any, **settings: Any) -> NoReturn:
+        """A layer is not called; the error says what is."""
+        raise TypeError(
+            f"{self.name}: a layer holds two functions and is not called itself:"
+            " params, state = net.init(key, x), then y, state = net.apply(params, state, x)"
+        )
 
 
 def _held_init(init: InitFn, name: str) -> InitFn:

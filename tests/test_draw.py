@@ -159,6 +159,15 @@ def test_confusion_shows_counts_recall_and_precision():
         draw.confusion(matrix, names=["a", "b"])
 
 
+def test_runs_that_diverged_do_not_spoil_a_picture():
+    series = np.array([[1.0, np.nan], [2.0, np.nan]])
+    (panel,) = draw.seeds({"sgd": series}).axes
+    assert len(panel.get_lines()) == 3
+    lost = {"w": np.full((2, 1), np.nan, np.float32), "b": np.zeros(1, np.float32)}
+    x = np.random.default_rng(0).normal(size=(5, 2))
+    assert draw.png(draw.boundary(dense(1), lost, {}, x, np.arange(5) % 2))
+
+
 def test_seeds_have_a_median_and_a_line_each():
     series = np.array([[4.0, 1.0], [2.0, 3.0], [3.0, 2.0]])
     (panel,) = draw.seeds({"sgd": series}, at=[5, 10]).axes

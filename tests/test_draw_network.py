@@ -156,6 +156,21 @@ def test_the_page_in_a_browser(tmp_path):
         assert browser.complaints == []
 
 
+def test_a_network_that_diverged_is_drawn_without_its_nan(tmp_path):
+    lost = jax.tree.map(np.copy, PARAMS)
+    lost["first"]["w"][0, 0], lost["first"]["b"][1] = np.nan, np.inf
+    drawing = draw.network(NET, [PARAMS, lost], x=X)
+    drawing.save(tmp_path / "net.html")
+    assert drawing.png().startswith(b"\x89PNG")
+    assert "w = nan" in drawing.svg()
+    assert not re.search(r'(width|opacity)="-?(nan|inf)', drawing.svg())
+
+
+def test_bytes_are_numbers_too():
+    pixels = np.array([[3, 200]], np.uint8)
+    np.testing.assert_array_equal(draw.network(NET, PARAMS, x=pixels).columns[0].a, pixels)
+
+
 def test_files_are_what_their_names_say(tmp_path):
     drawing = draw.network(NET, PARAMS)
     drawing.save(tmp_path / "net.png")

@@ -20,6 +20,7 @@ MISTAKES: dict[str, list[tuple[str, str]]] = {
         ('dense("10")', "dense: features must be an int, got '10' of type str"),
         ("dense(0)", "dense: features must be at least 1, got 0"),
         ("dense(10.5)", "dense: features must be an int, got 10.5 of type float"),
+        ("net(x)", "serial: a layer holds two functions and is not called itself"),
         ("serial(dense)", "serial: dense makes layers, so call it first: dense(...)"),
         ("serial([dense(4), dense(2)])", "of type list; put a star before it"),
         ('serial(dense(4), "relu")', "each part must be a layer or a function of x, got 'relu'"),

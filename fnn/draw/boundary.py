@@ -76,7 +76,7 @@ def boundary(
     with styled():
         figure, axes = blank(rows, columns, (max(3.4, 2.6 * columns), 2.75 * rows + 0.3))
         for panel, own, name in zip(axes.flat, frames, names, strict=False):
-            given = np.asarray(apply(own), float)
+            given = np.nan_to_num(np.asarray(apply(own), float))  # of a run that diverged
             if given.ndim != 2:
                 raise ValueError(f"draw.boundary: the network gives {given.shape} for (n, 2)")
             _field(panel, sides, given, threshold)

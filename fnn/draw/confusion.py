@@ -31,6 +31,7 @@ def confusion(matrix: Any, *, names: Sequence[str] | None = None, title: str = "
     ['8', '2', '1', '9', '80%', '90%', '89%', '82%']
     """
     counts = np.asarray(matrix)
+    counts = counts.astype(int) if np.array_equal(counts, np.round(counts)) else counts
     if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or not counts.size:
         raise ValueError(
             f"draw.confusion: the matrix must be square, (classes, classes), got {counts.shape};"
@@ -50,7 +51,15 @@ def confusion(matrix: Any, *, names: Sequence[str] | None = None, title: str = "
         small = 9 if n <= 12 else 6
         for i, j in np.ndindex(n, n):
             ink = "white" if shares[i, j] > 0.55 else "#222222" if counts[i, j] else "#bbbbbb"
-            panel.text(j, i, f"{counts[i, j]}", ha="center", va="center", fontsize=small, color=ink)
+            panel.text(
+                j,
+                i,
+                f"{counts[i, j]:.3g}" if counts.dtype.kind == "f" else str(counts[i, j]),
+                ha="center",
+                va="center",
+                fontsize=small,
+                color=ink,
+            )
         for i in range(n):
             _rate(panel, n - 0.35, i, counts[i, i], rows[i], ha="left")
         for j in range(n):

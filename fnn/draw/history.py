@@ -1,5 +1,6 @@
 """Curves of a training run, and of many."""
 
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -89,7 +90,9 @@ def seeds(
         panel = axes[0, 0]
         for place, (name, each) in enumerate(arrays.items()):
             colour = COLOURS[(5 * place + 1) % len(COLOURS)]
-            low, middle, high = np.nanquantile(each, (0.25, 0.5, 0.75), axis=0)
+            with warnings.catch_warnings():  # where all seeds have diverged there is no median
+                warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)
+                low, middle, high = np.nanquantile(each, (0.25, 0.5, 0.75), axis=0)
             panel.fill_between(across, low, high, color=colour, alpha=0.22, linewidth=0)
             panel.plot(across, each.T, color=colour, linewidth=0.5, alpha=0.45)
             label = f"{plain(name)}, {len(each)} seeds"

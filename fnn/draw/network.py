@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from fnn import layers
@@ -160,7 +161,10 @@ def _example(net: Layer, params: Any, x: Any) -> tuple[Any, tuple[int, ...]]:
             "draw.network: x must hold one example with its batch axis, (1, ...), got"
             f" {spec_text(x)}; give one row, such as x[:1]"
         )
-    return None if isinstance(x, jax.ShapeDtypeStruct) else x, tuple(x.shape[1:])
+    if isinstance(x, jax.ShapeDtypeStruct):
+        return None, tuple(x.shape[1:])
+    x = x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(jnp.float32)
+    return x, tuple(x.shape[1:])
 
 
 def _columns(

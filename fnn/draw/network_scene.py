@@ -1,6 +1,7 @@
 """The diagram of a network laid out, and the page in which one scrubs through its frames."""
 
 import json
+import math
 import re
 from html import escape
 from pathlib import Path
@@ -48,7 +49,7 @@ def scene(drawing: "Drawing", frame: int) -> Scene:
         words.append(Text(x, top + 36, column.words, soft=True, size=11))
         if column.note:
             words.append(Text(x, top + 51, f"{column.note} shown", soft=True, size=11))
-        largest = 1.0 if column.a is None else float(np.abs(column.a).max()) or 1.0
+        largest = 1.0 if column.a is None else _largest(column.a)
         for r, (name, (_, y)) in enumerate(zip(column.names, places[c], strict=True)):
             a = None if column.a is None else float(column.a[frame, r])
             said = name if a is None else f"{name} = {a:.4g}"
@@ -88,14 +89,23 @@ def _looks(w: Any, frame: int, count: int) -> list[tuple[str, float]]:
     """Colour and thickness of each line; the largest of all frames is the thickest."""
     if w is None:
         return [("#b9b9b9", 1.0)] * count
-    largest = float(np.abs(w).max()) if w.size else 1.0
-    each = w[frame] / (largest or 1.0)
-    return [(sign_colour(one), _LEAST + (_WIDEST - _LEAST) * abs(one)) for one in each.tolist()]
+    largest = _largest(w)
+    return [
+        (sign_colour(one), _LEAST + (_WIDEST - _LEAST) * abs(one) / largest)
+        if math.isfinite(one)
+        else ("#b9b9b9", _LEAST)
+        for one in w[frame].tolist()
+    ]
+
+
+def _largest(values: np.ndarray) -> float:
+    """The largest size among the finite ones; 1 where there is none but 0."""
+    return float(np.max(np.abs(values), initial=0.0, where=np.isfinite(values))) or 1.0
 
 
 def strength(a: float | None, largest: float) -> float:
-    """How strongly a node is filled."""
-    return 0.0 if a is None else 0.06 + 0.6 * min(1.0, abs(a) / largest)
+    """How strongly a node is filled; not at all without an activation, or with no finite one."""
+    return 0.06 + 0.6 * abs(a) / largest if a is not None and math.isfinite(a) else 0.0
 
 
 def brief(a: float) -> str:
@@ -104,6 +114,8 @@ def brief(a: float) -> str:
     >>> brief(-0.0874), brief(1.0), brief(12345.0)
     ('-0.09', '1', '1e+04')
     """
+    if not math.isfinite(a):
+        return str(a)
     found = f"{a:.2f}" if abs(a) < 100 else f"{a:.0e}" if abs(a) >= 10000 else f"{a:.0f}"
     found = found.rstrip("0").rstrip(".") if "." in found else found
     return "0" if found == "-0" else found
