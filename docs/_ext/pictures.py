@@ -44,9 +44,8 @@ def digits() -> None:
     some = jnp.asarray(data.x_test[:5])
     steep = jnp.abs(fnn.inspect.saliency(net, done.params, done.state, some))
     parts = fnn.inspect.integrated_gradients(net, done.params, done.state, some).values
-    rows = {"digits": some, "saliency": _to_one(steep),
-            "integrated gradients, grey is 0": 0.5 + 0.5 * _to_one(parts)}  # fmt: skip
-    _save(fnn.draw.images(rows, columns=5), "saliency")
+    rows = jnp.stack([some, _to_one(steep), 0.5 + 0.5 * _to_one(parts)])
+    _save(fnn.draw.images(rows), "saliency")
     found = fnn.diagnose.landscape(
         net, done.params, done.state, data.x_train[:500], data.y_train[:500],
         loss=fnn.losses.cross_entropy, key=jax.random.key(1), grid=25,
@@ -81,10 +80,11 @@ def boundary() -> None:
 
 
 def surfaces() -> None:
-    names = ("sgd", "momentum", "nag", "adagrad", "adadelta", "rmsprop", "adam")
-    makers = {name: fnn.optim.find(name) for name in names}
+    rates = {"sgd": 0.01, "momentum": 0.003, "nag": 0.003, "adagrad": 0.5, "adadelta": 30.0,
+             "rmsprop": 0.02, "adam": 0.1}  # fmt: skip
+    makers = {name: fnn.optim.find(name) for name in rates}
     for surface in (fnn.surfaces.beale(), fnn.surfaces.saddle()):
-        walks = walk(surface, makers, steps=150)
+        walks = walk(surface, makers, {name: [rate] for name, rate in rates.items()}, steps=150)
         ways = {entry.name: entry.path for entry in choose(walks)}
         _save(fnn.draw.paths(surface, ways), surface.name)
 
