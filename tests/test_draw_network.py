@@ -185,18 +185,24 @@ def test_files_are_what_their_names_say(tmp_path):
     ("arguments", "said"),
     [
         (lambda: (fnn.residual(dense(2)), {}, {}, X), "draw.architecture draws any network"),
-        (lambda: (fnn.serial(conv(2, 3)), {}), "give x"),
+        (lambda: (fnn.serial(conv(2, 3)), {"conv_0": {"w": np.ones((3, 3, 1, 2))}}), "give x"),
         (
             lambda: (NET, PARAMS, {}, np.ones((4, 2))),
             r"x must hold one example.*got float32\[4,2\]",
         ),
         (lambda: (NET, []), "empty list"),
+        (lambda: (NET, {}, PARAMS), "params have no weights at 'first'"),
         (lambda: (fnn.serial(jnp.tanh), {}, {}, X), "no layer of neurons"),
     ],
 )
 def test_what_cannot_be_drawn_is_told(arguments, said):
     with pytest.raises(ValueError, match=said):
         draw.network(*arguments())
+
+
+def test_an_example_in_place_of_the_state_is_told():
+    with pytest.raises(TypeError, match=r"state must be a dict.*an example is given as x="):
+        draw.network(NET, PARAMS, X)
 
 
 def test_names_and_labels_must_fit():

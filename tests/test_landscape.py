@@ -136,6 +136,8 @@ def test_what_cannot_be_aligned_is_told():
     wide = fnn.serial(dense(5), jnp.tanh, dense(1)).init(jax.random.key(0), x).params
     with pytest.raises(ValueError, match="differ in structure at 'dense_0/b'"):
         diagnose.aligned(net, params, wide)
+    with pytest.raises(ValueError, match="a and b differ in structure at 'dense_0/b'"):
+        diagnose.interpolate(net, params, wide, {}, x, x[:, :1], loss=ERROR)
     line = fnn.serial(dense(1))
     with pytest.raises(ValueError, match="no hidden layer"):
         diagnose.aligned(line, *(line.init(jax.random.key(i), x).params for i in (0, 1)))

@@ -45,10 +45,7 @@ def aligned(net: Layer, params: Mapping[str, Any], onto: Mapping[str, Any]) -> d
     >>> trees.differences(aligned(net, other, params), jax.tree.map(np.asarray, params))
     {}
     """
-    different = trees.differences(dict(params), dict(onto))
-    if different:
-        path, why = next(iter(different.items()))
-        raise ValueError(f"aligned: params and onto differ in structure at '{path}': {why}")
+    check_alike("aligned: params and onto", params, onto)
     hidden = hidden_layers(net)
     if not hidden:
         raise ValueError(
@@ -61,6 +58,13 @@ def aligned(net: Layer, params: Mapping[str, Any], onto: Mapping[str, Any]) -> d
     ends = [_settled(one, goal, hidden) for one in starts]
     best = min(ends, key=lambda tree: _distance(tree, goal))
     return jax.tree.map(lambda a, b: a.astype(np.asarray(b).dtype), best, dict(params))
+
+
+def check_alike(which: str, params: Any, other: Any) -> None:
+    """Refuse the parameters of two networks that are not of one kind."""
+    if different := trees.differences(params, other):
+        path, why = next(iter(different.items()))
+        raise ValueError(f"{which} differ in structure at '{path}': {why}")
 
 
 def _settled(found: Any, goal: Any, hidden: Any) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 from fnn.checks import check_count, check_given_key
 from fnn.core import Layer
 from fnn.data import as_arrays
-from fnn.diagnose.aligned import aligned
+from fnn.diagnose.aligned import aligned, check_alike
 from fnn.train.step import Loss
 
 
@@ -154,7 +154,7 @@ def interpolate(
       points: how many are looked at, the ends among them.
 
     Raises:
-      ValueError: as `aligned`, with align.
+      ValueError: if a and b differ in structure; as `aligned`, with align.
 
     Source: Frankle, Dziugaite, Roy & Carbin 2020, section 2, https://arxiv.org/abs/1912.05671
 
@@ -167,6 +167,7 @@ def interpolate(
     True
     """
     points = check_count("interpolate", "points", points, 2)
+    check_alike("interpolate: a and b", a, b)
     b = aligned(net, b, a) if align else b
     of = _mean_loss("interpolate", net, state, x, y, loss)
     at = np.linspace(0, 1, points)

@@ -63,7 +63,9 @@ def boundary(
     frames = list(params) if isinstance(params, list | tuple) else [params]
     x, classes = _checked(x, y)
     names = [""] * len(frames) if labels is None else list(labels)
-    if not frames or len(names) != len(frames):
+    if not frames:
+        raise ValueError("draw.boundary: params is an empty list; give at least one frame")
+    if len(names) != len(frames):
         raise ValueError(f"draw.boundary: {len(names)} labels for {len(frames)} frames of params")
     grid = check_count("draw.boundary", "grid", grid, 2)
     low, high = x.min(0), x.max(0)

@@ -1,7 +1,7 @@
 """A network as neurons and synapses: weights by sign and size, activations by colour."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -24,7 +24,7 @@ from fnn.draw.units import (
     names_of,
     stages,
 )
-from fnn.inspect.chain import links
+from fnn.inspect.chain import links, weighs
 from fnn.inspect.summary import branch
 from fnn.show import spec_text
 
@@ -126,6 +126,7 @@ def network(
         raise ValueError("draw.network: params is an empty list; give at least one frame")
     most = check_count("draw.network", "most", most, 2)
     state = {} if state is None else state
+    _check_variables(net, frames, state)
     x, shape = _example(net, frames[-1], x)
     found = stages(net, frames[-1], state, shape)
     picked = chosen(found, frames[-1], shape, most)
@@ -143,6 +144,20 @@ def network(
             f"draw.network: {len(numbers)} labels for {len(frames)} frames; give one for each"
         )
     return Drawing(columns, synapses, numbers, title)
+
+
+def _check_variables(net: Layer, frames: Sequence[Any], state: Any) -> None:
+    if not isinstance(state, Mapping):
+        raise TypeError(
+            f"draw.network: state must be a dict, as of net.init, got {spec_text(state)};"
+            " an example is given as x="
+        )
+    for path, layer in links(net):
+        if weighs(layer) and not all("w" in branch(params, path) for params in frames):
+            raise ValueError(
+                f"draw.network: params have no weights at '{path}'; give those of net.init, or of a"
+                " training, in front of the state"
+            )
 
 
 def _example(net: Layer, params: Any, x: Any) -> tuple[Any, tuple[int, ...]]:
