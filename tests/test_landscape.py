@@ -151,6 +151,9 @@ def test_the_picture_is_a_png(tmp_path):
     )
     assert found.picture(tmp_path / "slice.png") == (tmp_path / "slice.png").read_bytes()
     assert found.picture().startswith(b"\x89PNG")
+    other = jax.tree.map(lambda a: a + 1, params)
+    way = diagnose.interpolate(dense(1), params, other, state, x, y, loss=ERROR)
+    assert way.picture(tmp_path / "way.png") == (tmp_path / "way.png").read_bytes()
 
 
 # attributions

@@ -47,6 +47,12 @@ class Way(NamedTuple):
     losses: np.ndarray
     barrier: float
 
+    def picture(self, path: str | os.PathLike[str] | None = None) -> bytes:
+        """The loss on the way and its barrier, as a PNG."""
+        from fnn.diagnose.landscape_picture import way_picture
+
+        return way_picture(self, path)
+
 
 def landscape(
     net: Layer,

@@ -1,4 +1,4 @@
-"""The picture of `landscape`."""
+"""The pictures of `landscape` and `interpolate`."""
 
 import os
 from typing import TYPE_CHECKING
@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fnn.checkpoint.atomic import write_atomically
-from fnn.draw.base import blank, png, styled
+from fnn.draw.base import COLOURS, blank, finish, png, styled
 
 if TYPE_CHECKING:
-    from fnn.diagnose.landscape import Landscape
+    from fnn.diagnose.landscape import Landscape, Way
 
 
 def landscape_picture(found: "Landscape", path: str | os.PathLike[str] | None) -> bytes:
@@ -31,7 +31,26 @@ def landscape_picture(found: "Landscape", path: str | os.PathLike[str] | None) -
         panel.set_title(f"The loss around the network, {found.loss:.3g}", fontweight="bold")
         panel.grid(False)
         panel.locator_params(nbins=5)
-        picture = png(figure)
+        return _written(png(figure), path)
+
+
+def way_picture(found: "Way", path: str | os.PathLike[str] | None) -> bytes:
+    """The loss from one network to the other, the line between its ends, and the barrier."""
+    line = (1 - found.at) * found.losses[0] + found.at * found.losses[-1]
+    top = int(np.argmax(found.losses - line))
+    with styled():
+        figure, axes = blank(1, 1, (5.0, 3.2))
+        panel = axes[0, 0]
+        panel.plot(found.at, found.losses, color=COLOURS[1], label="loss")
+        panel.plot(found.at, line, color=COLOURS[10], linewidth=0.8, linestyle=":")
+        panel.plot([found.at[top]] * 2, [line[top], found.losses[top]], color=COLOURS[6],
+                   label=f"barrier {found.barrier:.3g}")  # fmt: skip
+        finish(panel, "From one training to another", "t", "loss", log_y=False)
+        panel.legend()
+        return _written(png(figure), path)
+
+
+def _written(picture: bytes, path: str | os.PathLike[str] | None) -> bytes:
     if path is not None:
         write_atomically(path, picture)
     return picture
