@@ -18,9 +18,7 @@ def programs(path):
 
 
 PROGRAMS = [
-    program
-    for path in (ROOT / "README.md", DOCS / "scale.md", DOCS / "recipes.md")
-    for program in programs(path)
+    program for path in (ROOT / "README.md", DOCS / "scale.md") for program in programs(path)
 ]
 # pages whose blocks make one program, in their order
 PAGES = [*sorted((DOCS / "concepts").glob("*.md")), DOCS / "tutorial.md"]
@@ -74,6 +72,22 @@ def run(*arguments, code=None, cwd=ROOT):
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda text: text.split("\n")[-2][:40])
 def test_readmes_programs_run_as_they_stand(program, tmp_path):
     done = run("-W", "error", "-", code=program, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+# Each sees names of its own alone; one process, since starting JAX 25 times takes longer than they.
+ONE_BY_ONE = """
+import sys
+for number, program in enumerate(PROGRAMS, 1):
+    print("recipe", number, file=sys.stderr)
+    exec(compile(program, f"recipe {number}", "exec"), {"__name__": "__main__"})
+"""
+
+
+@pytest.mark.parametrize("part", range(3))
+def test_every_recipe_runs_by_itself(part, tmp_path):
+    some = programs(DOCS / "recipes.md")[part::3]
+    done = run("-W", "error", "-", code=f"PROGRAMS = {some!r}{ONE_BY_ONE}", cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
 
 

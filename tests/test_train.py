@@ -466,3 +466,29 @@ def test_data_frames_and_lists_train_as_arrays_do(line):
         for x_any, y_any in ((x, y), frames, (x.tolist(), y.tolist()))
     ]
     chex.assert_trees_all_equal(*trained)
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        fnn.optim.adamw(0.01, weight_decay=0.1),
+        fnn.optim.lion(0.01, weight_decay=0.1),
+        fnn.optim.chain(
+            fnn.optim.add_noise(eta=1.0, gamma=0.0, key=jax.random.key(5)), fnn.optim.sgd(0.1)
+        ),
+    ],
+    ids=["adamw", "lion", "noise"],
+)
+def test_nothing_moves_what_is_frozen(optimizer):
+    x, y = fnn.datasets.moons(jax.random.key(0), n=40)
+    net = fnn.serial(body=fnn.serial(fnn.frozen(fnn.layers.dense(4))), head=fnn.layers.dense(2))
+
+    def price(params):
+        return sum(jnp.sum(a**2) for a in jax.tree.leaves(params))
+
+    step = fnn.train.make_step(net, fnn.losses.cross_entropy, optimizer, penalty=price)
+    start = fnn.train.init(net, optimizer, jax.random.key(1), x)
+    after, _ = jax.jit(step)(start, (x, y))
+    for moved, own in ((False, "body"), (True, "head")):
+        pairs = zip(*map(jax.tree.leaves, (start.params[own], after.params[own])), strict=True)
+        assert all(bool((a != b).any()) == moved for a, b in pairs), own

@@ -17,5 +17,6 @@ from fnn.combine.depth import repeat as repeat
 from fnn.combine.depth import shared as shared
 from fnn.combine.gradients import frozen as frozen
 from fnn.combine.gradients import remat as remat
+from fnn.combine.gradients import resting as resting
 from fnn.combine.policy import Policy as Policy
 from fnn.combine.policy import with_policy as with_policy

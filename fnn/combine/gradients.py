@@ -13,7 +13,9 @@ from fnn.core import Layer, key_for, lift
 def frozen(body: Layer | Callable[..., Any]) -> Layer:
     """Let no gradient reach the parameters of `body`; the gradient of its input passes.
 
-    Its running averages still move where `train=True`.
+    Its running averages still move where `train=True`. In `train.make_step`, and so in `fit`, `run`
+    and sweeps, nothing else moves the parameters either: no weight decay, noise or penalty. In a
+    loop of your own the optimizer does not know of layers; there `combine.resting` holds them.
 
     >>> from fnn.layers import dense
     >>> net = frozen(dense(1))
@@ -35,6 +37,29 @@ def frozen(body: Layer | Callable[..., Any]) -> Layer:
         return y, {"body": own} if own else {}
 
     return Layer(init, apply, name="frozen", children={"body": child}, made_by=frozen)
+
+
+def resting(layer: Layer, updates: Any) -> Any:
+    """An optimizer's updates with zeros for all that is frozen.
+
+    Without a gradient a parameter still decays under AdamW, and noise still moves it.
+
+    Args:
+      layer: the network.
+      updates: in the structure of its params.
+
+    >>> from fnn.layers import dense
+    >>> resting(frozen(dense(1)), {"body": {"b": jax.numpy.ones(1)}})
+    {'body': {'b': Array([0.], dtype=float32)}}
+    """
+    if layer.made_by is frozen:
+        return jax.tree.map(jax.numpy.zeros_like, updates)
+    if not any(name in layer.children for name in updates):
+        return updates
+    return {
+        name: resting(layer.children[name], own) if name in layer.children else own
+        for name, own in updates.items()
+    }
 
 
 def remat(body: Layer | Callable[..., Any], *, policy: Callable[..., bool] | None = None) -> Layer:

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 
 from fnn import random
 from fnn.checks import check_count, check_given_key
+from fnn.combine import resting
 from fnn.core import Layer, key_for, predict
 from fnn.losses import binary_cross_entropy
 from fnn.models.autoencoder import Activation, decoder
@@ -167,7 +168,10 @@ def make_gan_step(
         (value, state), grads = jax.value_and_grad(loss, has_aux=True)(own, gan_state, key)
         updates, opt_state = optimizers[name].update(grads, gan_state.opt_state[name], own)
         moved = gan_state._replace(
-            params={**gan_state.params, name: apply_updates(own, updates)},
+            params={
+                **gan_state.params,
+                name: apply_updates(own, resting(getattr(pair, name), updates)),
+            },
             state=state,
             opt_state={**gan_state.opt_state, name: opt_state},
         )

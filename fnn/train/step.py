@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from fnn import random
 from fnn.checks import check_key
+from fnn.combine import resting
 from fnn.core import Layer, key_for
 from fnn.optim.base import Optimizer, accepted, apply_updates
 from fnn.train.arguments import check_losses, check_parts
@@ -147,6 +148,7 @@ def make_step(
         updates, opt_state = optimizer.update(
             grads, opt_state, params, **accepted(optimizer.update, extra)
         )
+        updates = resting(net, updates)
         params = apply_updates(params, updates)
         info = StepInfo(value, norm(grads), norm(updates))
         return TrainState(params, state, opt_state, key, count + 1), info
