@@ -398,6 +398,13 @@ with np.load({path!r}) as file:
     DATA = file["x"], file["y"]
 """
 
+# not ru_maxrss, which a process inherits from the one that started it
+_PEAK = """
+import re
+with open("/proc/self/status") as file:
+    print(re.search(r"VmHWM:\\s+(\\d+)", file.read())[1])
+"""
+
 
 def memory(rounds):
     """The most resident bytes of a process for each training, in interleaved rounds."""
@@ -409,8 +416,7 @@ def memory(rounds):
         for turn in range(rounds):
             for name, code in TRAININGS.items():
                 given = code if name == "fnn" else _LOAD.format(path=path) + code
-                told = "import resource\nprint(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
-                done = subprocess.run([sys.executable, "-c", given + told], capture_output=True,
+                done = subprocess.run([sys.executable, "-c", given + _PEAK], capture_output=True,
                                       text=True)  # fmt: skip
                 if done.returncode:
                     if not turn:
