@@ -188,6 +188,22 @@ SCHEMES = {
 }
 
 
+@pytest.mark.parametrize("make", [workers.synchronous, workers.local_sgd, workers.delayed])
+def test_nothing_moves_what_is_frozen(line, make):
+    net = fnn.serial(body=fnn.frozen(neuron()), head=neuron())
+    extra = {
+        workers.synchronous: {"workers": 2},
+        workers.local_sgd: {"workers": 2, "local_steps": 2},
+        workers.delayed: {"delay": 1},
+    }[make]
+    scheme = make(net, square, optim.adamw(0.1, weight_decay=0.1), **extra)
+    start = scheme.init(KEY, line[0]).centre.params
+    state, _ = workers.run(KEY, scheme, *line, steps=8, batch_size=4)
+    for moved, own in ((False, "body"), (True, "head")):
+        pairs = zip(*map(jax.tree.leaves, (start[own], state.centre.params[own])), strict=True)
+        assert all(bool((a != b).any()) == moved for a, b in pairs), own
+
+
 @pytest.mark.parametrize("name", SCHEMES)
 def test_every_scheme_learns_with_an_optimizer_of_ours_and_is_swept_by_vmap(line, name):
     x, y = line

@@ -67,7 +67,7 @@ def synchronous(
         value, own, grad = mean(values), mean(states), mean(grads)
         together = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), batch)
         value_fn = BatchValue(objective, net_state, together, now)
-        moved, opt_state = move(optimizer, grad, params, opt_state, value, value_fn)
+        moved, opt_state = move(net, optimizer, grad, params, opt_state, value, value_fn)
         centre = TrainState(moved, own, opt_state, key, count + 1)
         return WorkersState(centre, ()), told(value, 0.0, 2 * workers)
 
@@ -122,7 +122,7 @@ def local_sgd(
     def step(state, batch):
         centre, (own, values) = (
             state.centre,
-            each_step(objective, gradients, optimizer, state, batch),
+            each_step(net, objective, gradients, optimizer, state, batch),
         )
         meet = (centre.step + 1) % local_steps == 0
 
@@ -196,7 +196,7 @@ def elastic_averaging(
 
     def step(state, batch):
         centre, before = state.centre, state.own.params
-        own, values = each_step(objective, gradients, optimizer, state, batch)
+        own, values = each_step(net, objective, gradients, optimizer, state, batch)
         meet = centre.step % period == 0
         now = jnp.where(meet, beta, 0.0)
         pull = jax.tree.map(

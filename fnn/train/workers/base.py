@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from fnn import random
 from fnn.checks import check_count
+from fnn.combine import resting
 from fnn.core import Layer, key_for
 from fnn.optim.base import Optimizer, accepted, apply_updates
 from fnn.train.arguments import check_parts
@@ -88,22 +89,34 @@ def keys_of(key: jax.Array, count: jax.Array, workers: int) -> tuple[jax.Array, 
 
 
 def move(
-    optimizer: Optimizer, grads: Any, params: Any, opt_state: Any, value: Any, value_fn: BatchValue
+    net: Layer,
+    optimizer: Optimizer,
+    grads: Any,
+    params: Any,
+    opt_state: Any,
+    value: Any,
+    value_fn: BatchValue,
 ) -> tuple[Any, Any]:
+    """The parameters and the optimizer's state after a step; what is frozen stays."""
     extra = accepted(optimizer.update, {"value": value, "grad": grads, "value_fn": value_fn})
     updates, opt_state = optimizer.update(grads, opt_state, params, **extra)
-    return apply_updates(params, updates), opt_state
+    return apply_updates(params, resting(net, updates)), opt_state
 
 
 def each_step(
-    objective: Any, gradients: Any, optimizer: Optimizer, state: WorkersState, batch: Any
+    net: Layer,
+    objective: Any,
+    gradients: Any,
+    optimizer: Optimizer,
+    state: WorkersState,
+    batch: Any,
 ) -> tuple[Worker, jax.Array]:
     """Every worker's own step, side by side, and its loss."""
 
     def one(worker, batch, key):
         value, net_state, grads = gradients(worker.params, worker.state, batch, key)
         value_fn = BatchValue(objective, worker.state, batch, key)
-        moved = move(optimizer, grads, worker.params, worker.opt_state, value, value_fn)
+        moved = move(net, optimizer, grads, worker.params, worker.opt_state, value, value_fn)
         return Worker(moved[0], net_state, moved[1]), value
 
     workers = jax.tree.leaves(batch)[0].shape[0]

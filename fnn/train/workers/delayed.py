@@ -61,7 +61,7 @@ def delayed(
         now, _ = keys_of(key, count, 1)
         value, own, grads = gradients(old, net_state, batch, now)
         value_fn = BatchValue(objective, net_state, batch, now)
-        moved, opt_state = move(optimizer, grads, params, opt_state, value, value_fn)
+        moved, opt_state = move(net, optimizer, grads, params, opt_state, value, value_fn)
         centre = TrainState(moved, own, opt_state, key, count + 1)
         lag = norm(jax.tree.map(jnp.subtract, params, old))
         return WorkersState(centre, ring), told(value, lag, 2)
