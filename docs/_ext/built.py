@@ -106,15 +106,17 @@ def experiments() -> None:
     heads = []
     for path in sorted((HERE.parent / "examples").glob("*.py")):
         text = path.read_text("utf-8")
-        words = ast.get_docstring(ast.parse(text)) or ""
-        head, _, rest = words.partition("\n")
-        blocks = re.sub(
-            r"(?m)^(?=    )(?:    .*\n?)+", lambda m: f"```text\n{m[0].rstrip()}\n```\n", rest
-        )
+        tree = ast.parse(text)
+        words = ast.get_docstring(tree) or ""
+        code = (tree.body[0].end_lineno or 0) + 2  # where the program begins, below its docstring
+        indented = re.compile(r"(?m)^(?=    )(?:    .*\n?)+")
+        told = indented.sub(lambda m: f"```text\n{m[0].rstrip()}\n```\n", words)
         _keep(
             folder / f"{path.stem}.md",
-            f"# {head}\n\n{blocks.strip()}\n\nRun it: `python examples/{path.name}`\n\n"
-            f"```{{literalinclude}} ../../examples/{path.name}\n:language: python\n```\n",
+            f"# {_headline(path.stem)}\n\n{told.strip()}\n\n"
+            f"Run it: `python examples/{path.name}`\n\n"
+            f"```{{literalinclude}} ../../examples/{path.name}\n"
+            f":language: python\n:lines: {code}-\n```\n",
         )
         heads.append(path.stem)
     listed = "\n".join(heads)
@@ -124,6 +126,21 @@ def experiments() -> None:
         " of what it prints, and the tests run it.\n\n"
         f"```{{toctree}}\n:maxdepth: 1\n\n{listed}\n```\n",
     )
+
+
+NAMES = ("MLP", "MNIST", "CNN", "LSTM", "GPT", "VAE", "GAN", "PyTorch", "optax", "scikit")
+
+
+def _headline(stem: str) -> str:
+    """A file's name as a heading.
+
+    >>> _headline("06_cnn_on_mnist")
+    'CNN on MNIST'
+    """
+    known = {name.lower(): name for name in NAMES}
+    first, *rest = stem.split("_")[1:]
+    head = " ".join(known.get(word, word) for word in (first.capitalize(), *rest))
+    return head if first not in known else f"{known[first]}{head[len(first) :]}"
 
 
 def notebook(text: str) -> str:
