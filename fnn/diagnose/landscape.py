@@ -11,6 +11,7 @@ from fnn.checks import check_count, check_given_key
 from fnn.core import Layer
 from fnn.data import as_arrays
 from fnn.diagnose.aligned import aligned, check_alike
+from fnn.train.objective import objective
 from fnn.train.step import Loss
 
 
@@ -110,19 +111,20 @@ def landscape(
     first, second = (
         tree.unflatten([_direction(k, a) for k, a in zip(row, leaves, strict=True)]) for row in keys
     )
-    of = _mean_loss("landscape", net, state, x, y, loss)
+    x, y = as_arrays(x, y, where="landscape")
+    goal = objective(net, loss, x, y, state=state)
     at = np.linspace(-reach, reach, grid)
     at[grid // 2] = 0.0
 
     @jax.jit
-    def row(params, first, second, down):
+    def row(goal, params, first, second, down):
         def one(right):
             moved = jax.tree.map(lambda p, d, e: p + right * d + down * e, params, first, second)
-            return of(moved)
+            return goal(moved)
 
         return jax.lax.map(one, jnp.asarray(at, jnp.float32))
 
-    losses = [np.asarray(row(params, first, second, down)) for down in at.astype(np.float32)]
+    losses = [np.asarray(row(goal, params, first, second, down)) for down in at.astype(np.float32)]
     found = np.asarray(losses, float)
     return Landscape(at, found, float(found[grid // 2, grid // 2]))
 
@@ -175,17 +177,18 @@ def interpolate(
     points = check_count("interpolate", "points", points, 2)
     check_alike("interpolate: a and b", a, b)
     b = aligned(net, b, a) if align else b
-    of = _mean_loss("interpolate", net, state, x, y, loss)
+    x, y = as_arrays(x, y, where="interpolate")
+    goal = objective(net, loss, x, y, state=state)
     at = np.linspace(0, 1, points)
 
     @jax.jit
-    def along(a, b):
+    def along(goal, a, b):
         def one(t):
-            return of(jax.tree.map(lambda p, q: (1 - t) * p + t * q, a, b))
+            return goal(jax.tree.map(lambda p, q: (1 - t) * p + t * q, a, b))
 
         return jax.lax.map(one, jnp.asarray(at, jnp.float32))
 
-    losses = np.asarray(along(a, b), float)
+    losses = np.asarray(along(goal, a, b), float)
     barrier = float(np.max(losses - ((1 - at) * losses[0] + at * losses[-1])))
     return Way(at, losses, barrier)
 
@@ -198,12 +201,3 @@ def _direction(key: jax.Array, a: jax.Array) -> jax.Array:
     d = jax.random.normal(key, a.shape, a.dtype)
     length = jnp.sqrt(jnp.sum(jnp.square(d), axes, keepdims=True))
     return d / length * jnp.sqrt(jnp.sum(jnp.square(a), axes, keepdims=True))
-
-
-def _mean_loss(where: str, net: Layer, state: Any, x: Any, y: Any, loss: Loss) -> Any:
-    x, y = as_arrays(x, y, where=where)
-
-    def of(params):
-        return jnp.mean(loss(net.apply(params, state, x)[0], y))
-
-    return of
