@@ -110,10 +110,8 @@ class Layer:
 
     def __call__(self, *args: Any, **settings: Any) -> NoReturn:
         """A layer is not called; the error says what is."""
-        raise TypeError(
-            f"{self.name}: a layer holds two functions and is not called itself:"
-            " params, state = net.init(key, x), then y, state = net.apply(params, state, x)"
-        )
+        use = "params, state = net.init(key, x), then y, state = net.apply(params, state, x)"
+        raise TypeError(f"{self.name}: a layer holds two functions and is not called itself: {use}")
 
 
 def _held_init(init: InitFn, name: str) -> InitFn:

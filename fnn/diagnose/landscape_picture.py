@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fnn.checkpoint.atomic import write_atomically
-from fnn.draw.base import COLOURS, blank, finish, png, styled
+from fnn.draw.base import COLOURS, blank, finish, stored, styled
 
 if TYPE_CHECKING:
     from fnn.diagnose.landscape import Landscape, Way
@@ -31,7 +30,7 @@ def landscape_picture(found: "Landscape", path: str | os.PathLike[str] | None) -
         panel.set_title(f"The loss around the network, {found.loss:.3g}", fontweight="bold")
         panel.grid(False)
         panel.locator_params(nbins=5)
-        return _written(png(figure), path)
+        return stored(figure, path)
 
 
 def way_picture(found: "Way", path: str | os.PathLike[str] | None) -> bytes:
@@ -47,10 +46,4 @@ def way_picture(found: "Way", path: str | os.PathLike[str] | None) -> bytes:
                    label=f"barrier {found.barrier:.3g}")  # fmt: skip
         finish(panel, "From one training to another", "t", "loss", log_y=False)
         panel.legend()
-        return _written(png(figure), path)
-
-
-def _written(picture: bytes, path: str | os.PathLike[str] | None) -> bytes:
-    if path is not None:
-        write_atomically(path, picture)
-    return picture
+        return stored(figure, path)

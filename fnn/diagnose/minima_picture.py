@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fnn.checkpoint.atomic import write_atomically
-from fnn.draw.base import COLOURS, blank, finish, png, styled
+from fnn.draw.base import COLOURS, blank, finish, stored, styled
 
 if TYPE_CHECKING:
     from fnn.diagnose.minima import Minima
@@ -47,7 +46,4 @@ def minima_picture(found: "Minima", path: str | os.PathLike[str] | None) -> byte
         finish(panel, title, "starts in the order of their loss, %", "loss at the end", log_y=False)
         panel.margins(y=0.12)
         panel.legend(loc="center left", bbox_to_anchor=(0.02, 0.6), fontsize=8)
-        picture = png(figure)
-    if path is not None:
-        write_atomically(path, picture)
-    return picture
+        return stored(figure, path)

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fnn.checkpoint.atomic import write_atomically
-from fnn.draw.base import COLOURS, blank, finish, plain, png, styled
+from fnn.draw.base import COLOURS, blank, finish, plain, stored, styled
 
 if TYPE_CHECKING:
     from fnn.diagnose.linear import Linearity
@@ -32,10 +31,7 @@ def partial_residuals(found: "Linearity", path: str | os.PathLike[str] | None) -
             panel.set_axis_off()
         said = "linear" if found.linear else "not linear"
         figure.suptitle(plain(f"Partial residuals: {said}"), x=0.01, ha="left", fontsize=11)
-        picture = png(figure)
-    if path is not None:
-        write_atomically(path, picture)
-    return picture
+        return stored(figure, path)
 
 
 def _panel(

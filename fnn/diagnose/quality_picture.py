@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fnn.checkpoint.atomic import write_atomically
-from fnn.draw.base import COLOURS, blank, finish, plain, png, styled
+from fnn.draw.base import COLOURS, blank, finish, plain, stored, styled
 
 if TYPE_CHECKING:
     from fnn.diagnose.quality import Quality
@@ -37,10 +36,7 @@ def quality_picture(found: "Quality", path: str | os.PathLike[str] | None) -> by
         (_calibration if found.task == "classification" else _truth)(last, found)
         text = textwrap.fill(found.why, 150)
         figure.suptitle(plain(text), x=0.01, ha="left", fontsize=9.5)
-        picture = png(figure)
-    if path is not None:
-        write_atomically(path, picture)
-    return picture
+        return stored(figure, path)
 
 
 def _two(panel: Any, at: np.ndarray, train: np.ndarray, held: np.ndarray) -> None:

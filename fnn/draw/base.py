@@ -1,9 +1,12 @@
 """What every picture of the library is made with: colours, style, an empty figure, its axes."""
 
 import io
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from fnn.checkpoint.atomic import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,6 +46,14 @@ def png(figure: "Figure", *, dpi: int = 160) -> bytes:
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=dpi)
     return file.getvalue()
+
+
+def stored(figure: "Figure", path: str | os.PathLike[str] | None) -> bytes:
+    """The figure as a PNG; written whole or not at all where a path is given."""
+    picture = png(figure)
+    if path is not None:
+        write_atomically(path, picture)
+    return picture
 
 
 def finish(panel: "Axes", title: str, x: str, y: str, *, log_y: bool) -> None:

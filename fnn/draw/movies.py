@@ -2,7 +2,6 @@
 
 import base64
 import io
-import json
 from collections.abc import Mapping
 from html import escape
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 
 from fnn.draw.base import COLOURS, blank, plain, styled
 from fnn.draw.contours import _checked, contours, landmarks, look_of, visible
+from fnn.draw.page import embedded, filled
 from fnn.surfaces import Surface
 
 
@@ -124,13 +124,12 @@ def path_page(
         for place, (name, path) in enumerate(arrays.items())
     ]
     data = {"box": surface.box, "walks": listed}
-    safe = json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
-    page = (Path(__file__).parent / "paths.html").read_text(encoding="utf-8")
-    picture = base64.b64encode(_background(surface, start)).decode("ascii")
-    for mark, text in (("TITLE", escape(title or surface.name)), ("PICTURE", picture),
-                       ("DATA", safe)):  # fmt: skip
-        page = page.replace(f"%{mark}%", text)
-    return page
+    parts = {
+        "TITLE": escape(title or surface.name),
+        "PICTURE": base64.b64encode(_background(surface, start)).decode("ascii"),
+        "DATA": embedded(data),
+    }
+    return filled(Path(__file__).parent / "paths.html", parts)
 
 
 def _background(surface: Surface, start: Any) -> bytes:

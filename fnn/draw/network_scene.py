@@ -1,16 +1,14 @@
 """The diagram of a network laid out, and the page in which one scrubs through its frames."""
 
-import json
 import math
-import re
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fnn.draw.page import STYLE
-from fnn.draw.scene import Line, Scene, Shape, Text, sign_colour
+from fnn.draw.page import STYLE, embedded, filled
+from fnn.draw.scene import REST, Line, Scene, Shape, Text, sign_colour
 
 if TYPE_CHECKING:
     from fnn.draw.network import Drawing
@@ -88,12 +86,12 @@ def _caption(drawing: "Drawing", frame: int) -> str:
 def _looks(w: Any, frame: int, count: int) -> list[tuple[str, float]]:
     """Colour and thickness of each line; the largest of all frames is the thickest."""
     if w is None:
-        return [("#b9b9b9", 1.0)] * count
+        return [(REST, 1.0)] * count
     largest = _largest(w)
     return [
         (sign_colour(one), _LEAST + (_WIDEST - _LEAST) * abs(one) / largest)
         if math.isfinite(one)
-        else ("#b9b9b9", _LEAST)
+        else (REST, _LEAST)
         for one in w[frame].tolist()
     ]
 
@@ -123,9 +121,10 @@ def brief(a: float) -> str:
 
 def page(drawing: "Drawing") -> str:
     """The page: the first frame as SVG, and what each frame changes in it."""
+    plain = drawing._replace(title="")  # the page has a heading of its own, and a caption
+    scenes = [scene(plain, frame) for frame in range(len(drawing.labels))]
     frames = []
-    for frame, label in enumerate(drawing.labels):
-        pieces = scene(drawing, frame).pieces
+    for label, (_, _, pieces, _) in zip(drawing.labels, scenes, strict=True):
         frames.append(
             {
                 "label": label,
@@ -136,18 +135,17 @@ def page(drawing: "Drawing") -> str:
                 "texts": {p.mark: p.words for p in pieces if isinstance(p, Text) and p.mark},
             }
         )  # fmt: skip
-    first = scene(drawing._replace(title=""), 0)
-    kept = first.pieces[:-1]  # the page has a caption of its own
+    first = scenes[0]
+    kept = first.pieces[:-1]
     data = {"frames": frames, "ends": _ends(drawing)}
     parts = {
         "TITLE": escape(drawing.title or "A network"),
         "STYLE": STYLE,
         "WIDE": f"{first.width:.0f}",
         "PICTURE": first._replace(pieces=kept).svg(page=True),
-        "DATA": json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c"),
+        "DATA": embedded(data),
     }
-    template = (Path(__file__).parent / "network.html").read_text(encoding="utf-8")
-    return re.sub("%([A-Z]+)%", lambda mark: parts[mark[1]], template)
+    return filled(Path(__file__).parent / "network.html", parts)
 
 
 def _ends(drawing: "Drawing") -> list[tuple[int, int]]:

@@ -1,7 +1,11 @@
 """What pages are made with: a style for screen and print, and small pieces of escaped HTML."""
 
+import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from pathlib import Path
+from typing import Any
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1a1a1a; --paper: #ffffff; --line: #e2e2e2;
@@ -37,6 +41,22 @@ dt { color: var(--soft) } dd { margin: 0; overflow-wrap: anywhere }
   figure, tr { break-inside: avoid } h2 { break-after: avoid } .wide { overflow: visible }
   table { font-size: 7.5pt } th, td { padding: .12rem .35rem } }
 """
+
+
+def filled(template: Path, parts: Mapping[str, str]) -> str:
+    """The text of a file with each %NAME% in it replaced by its part."""
+    text = template.read_text(encoding="utf-8")
+    return re.sub("%([A-Z]+)%", lambda mark: parts[mark[1]], text)
+
+
+def embedded(data: Any) -> str:
+    """Data as JSON that can stand in a page's script: nothing in it ends the script.
+
+    >>> embedded(["</script>"])
+    '["\\\\u003c/script>"]'
+    """
+    text = json.dumps(data, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c")
 
 
 def words_table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:

@@ -1,12 +1,11 @@
 """The page in which one steps forward through the neurons and back through the deltas."""
 
-import json
 import re
 from html import escape
 from pathlib import Path
 from typing import Any
 
-from fnn.draw.page import STYLE, bullets, text, words_table
+from fnn.draw.page import STYLE, bullets, embedded, filled, text, words_table
 from fnn.explain.diagram import Diagram, diagram
 from fnn.explain.layers import Layers
 from fnn.explain.neurons import NeuronLayer, Neurons
@@ -32,12 +31,11 @@ def page(found: Neurons) -> str:
         "NET": escape(found.net),
         "STYLE": STYLE,
         "PICTURE": drawn.svg,
-        "STEPS": json.dumps(_steps(found, drawn), allow_nan=False).replace("<", "\\u003c"),
+        "STEPS": embedded(_steps(found, drawn)),
         "WORDS": escape(str(found)),
         "TABLES": _tables(found),
     }
-    template = (Path(__file__).parent / "steps.html").read_text(encoding="utf-8")
-    return re.sub("%([A-Z]+)%", lambda mark: parts[mark[1]], template)
+    return filled(Path(__file__).parent / "steps.html", parts)
 
 
 def _steps(found: Neurons, drawn: Diagram) -> list[dict[str, Any]]:
