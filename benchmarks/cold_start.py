@@ -98,6 +98,7 @@ def process(program, cache=None):
     """Seconds of the life of a process that runs the program, and the accuracy it printed."""
     settings = dict(os.environ)
     settings.pop("JAX_COMPILATION_CACHE_DIR", None)
+    settings.pop("PYTHONDONTWRITEBYTECODE", None)  # as an installed package keeps it
     if cache:
         settings |= {
             "JAX_COMPILATION_CACHE_DIR": cache,

@@ -54,16 +54,16 @@ EQUIVALENT: dict[str, str] = {
     " is not 0",
     "fnn/train/fit.py::fit::1 -> 2::train_state = fresh(key, jax.tree.map(lambda a: a[:1], x)) if"
     " start is None else start": "init reads shapes alone, and no parameter's depends on the batch",
-    "fnn/train/compiler.py::compiled::compiler_options= left out::return jax.jit(function,"
+    "fnn/compiler.py::compiled::compiler_options= left out::return jax.jit(function,"
     " compiler_options=_options(), **settings)": "the options make it faster and change no result",
     **dict.fromkeys(
         (
-            "fnn/train/compiler.py::module::'xla_backend_optimization_level' -> 'XX'::"
+            "fnn/compiler.py::module::'xla_backend_optimization_level' -> 'XX'::"
             '"xla_backend_optimization_level": "1",',
-            "fnn/train/compiler.py::_options::Or -> And::return {name: value for name, value in"
+            "fnn/compiler.py::_options::Or -> And::return {name: value for name, value in"
             " _CPU.items() if _known({name: value})} or None",
-            "fnn/train/compiler.py::_options::None returned::return _CPU",
-            "fnn/train/compiler.py::_known::None returned::return True",
+            "fnn/compiler.py::_options::None returned::return _CPU",
+            "fnn/compiler.py::_known::None returned::return True",
         ),
         "without the options it is slower and gives the same",
     ),

@@ -46,7 +46,7 @@ from fnn.combine import with_policy as with_policy
 from fnn.compose import compose as compose
 from fnn.core import Layer as Layer
 from fnn.core import Variables as Variables
-from fnn.core import predict as predict
+from fnn.inference import predict as predict
 from fnn.interop import export as export
 from fnn.train import fit as fit
 

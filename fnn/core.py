@@ -342,8 +342,3 @@ def function_name(function: Callable[..., Any]) -> str:
     function = _unwrapped(function)
     name = getattr(function, "__name__", type(function).__name__)
     return name if name.isidentifier() else "function"
-
-
-def predict(net: Layer, params: Params, state: State, x: Any, /) -> Any:
-    """`y` alone, at inference: `net.apply(params, state, x)[0]`."""
-    return net.apply(params, state, x)[0]

@@ -13,7 +13,7 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[1] / "fnn"
 
 FLOORS = [
-    ["core", "checks", "trees", "initializers", "show", "random", "processes"],
+    ["core", "checks", "compiler", "trees", "initializers", "show", "random", "processes"],
     [
         "activations",
         "functional",
@@ -27,7 +27,7 @@ FLOORS = [
         "surfaces",
     ],
     ["datasets"],
-    ["layers", "combine", "compose"],
+    ["layers", "combine", "compose", "inference"],
     ["models", "train", "inspect"],
     ["draw", "interop"],
     ["search", "compare", "diagnose", "explain"],

@@ -11,12 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from fnn.checks import check_count, check_given_key
+from fnn.compiler import compiled
 from fnn.core import Layer
 from fnn.data import as_arrays
 from fnn.diagnose.symmetry import canonical, hidden_layers
 from fnn.optim import Optimizer, adam, curvature
 from fnn.train.arguments import check_parts
-from fnn.train.compiler import compiled
 from fnn.train.objective import objective
 from fnn.train.run import examples, make_advance
 from fnn.train.step import Loss, init, make_step

@@ -10,7 +10,8 @@ import numpy as np
 
 from fnn.checkpoint.atomic import write_atomically
 from fnn.checks import check_count, check_path
-from fnn.core import Layer, predict, spec
+from fnn.core import Layer, spec
+from fnn.inference import predict
 
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 

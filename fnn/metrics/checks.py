@@ -1,5 +1,6 @@
 """What every metric asks of its two arguments before it looks at a number."""
 
+import functools
 from typing import Any
 
 import jax
@@ -80,8 +81,8 @@ def class_ids(
                 " a binary choice (prediction > 0)"
             )
         logits, labels = class_scores(where, "prediction", prediction, labels)
-        ids = jnp.argmax(logits, axis=-1).astype(jnp.int32)
-        return ids, labels, logits.shape[-1], ~jnp.isnan(logits).any(axis=-1)
+        ids, defined = _largest(logits)
+        return ids, labels, logits.shape[-1], defined
     ids = label_array(where, prediction, "prediction")
     labels = label_array(where, labels)
     if ids.shape != labels.shape:
@@ -89,6 +90,12 @@ def class_ids(
             f"{where}: prediction {ids.shape} and labels {labels.shape} differ in shape"
         )
     return ids, labels, None, True
+
+
+@functools.partial(jax.jit, inline=True)  # outside of jit: one program to compile and not five
+def _largest(logits: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The class of the largest logit, and whether there is one: not in a row with a NaN."""
+    return jnp.argmax(logits, axis=-1).astype(jnp.int32), ~jnp.isnan(logits).any(axis=-1)
 
 
 def binary_scores(where: str, scores: Any, labels: Any) -> tuple[jax.Array, jax.Array]:

@@ -1,5 +1,6 @@
 """Metrics of predicted classes: all are counts of a confusion matrix, divided."""
 
+import functools
 from typing import Any, Literal
 
 import jax
@@ -29,6 +30,11 @@ def accuracy(prediction: jax.Array, labels: jax.Array) -> jax.Array:
     0.5
     """
     ids, labels, _, defined = class_ids("accuracy", prediction, labels)
+    return _share_equal(ids, labels, defined)
+
+
+@functools.partial(jax.jit, inline=True)
+def _share_equal(ids: jax.Array, labels: jax.Array, defined: jax.Array | bool) -> jax.Array:
     return jnp.mean((ids == labels) & defined)
 
 

@@ -16,7 +16,8 @@ import jax.numpy as jnp
 from fnn import random
 from fnn.checks import check_count, check_given_key
 from fnn.combine import resting
-from fnn.core import Layer, key_for, predict
+from fnn.core import Layer, key_for
+from fnn.inference import predict
 from fnn.losses import binary_cross_entropy
 from fnn.models.autoencoder import Activation, decoder
 from fnn.models.mlp import mlp

@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 
 from fnn import losses, models, trees
+from fnn.compiler import compiled
 from fnn.core import Layer, key_for
 from fnn.data import standardizer
 from fnn.optim import eval_params, find
 from fnn.play.setting import ACTIVATIONS, DATA, FEATURES, Setting
-from fnn.train.compiler import compiled
 from fnn.train.evaluate import evaluate
 from fnn.train.run import make_advance
 from fnn.train.step import TrainState, init, make_step

@@ -14,12 +14,12 @@ import numpy as np
 from jax import lax
 
 from fnn import optim
+from fnn.compiler import compiled
 from fnn.losses import cross_entropy, squared_error
 from fnn.search.bounded import bounded_mlp
 from fnn.search.linear import logistic_path
 from fnn.search.plan import ACTIVATIONS
 from fnn.search.problem import Scaling
-from fnn.train.compiler import compiled
 from fnn.train.lanes import over_lanes
 from fnn.train.run import make_advance
 from fnn.train.step import init, make_step

@@ -1,7 +1,7 @@
 """Training: one step, a whole run as one program, many runs at once, and `fit` for daily work."""
 
+from fnn.compiler import compiled as compiled
 from fnn.train import workers as workers
-from fnn.train.compiler import compiled as compiled
 from fnn.train.ensemble import ClassBeliefs as ClassBeliefs
 from fnn.train.ensemble import Ensemble as Ensemble
 from fnn.train.ensemble import NumberBeliefs as NumberBeliefs

@@ -8,12 +8,12 @@ import jax.numpy as jnp
 
 from fnn import random
 from fnn.checks import check_count, check_given_key
+from fnn.compiler import compiled
 from fnn.core import Layer
 from fnn.data import as_arrays
 from fnn.data.orders import Order, shuffled
 from fnn.losses import gaussian_nll
 from fnn.optim import Optimizer, eval_params
-from fnn.train.compiler import compiled
 from fnn.train.evaluate import outputs
 from fnn.train.lanes import over_lanes
 from fnn.train.run import run

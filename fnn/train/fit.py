@@ -18,7 +18,7 @@ from fnn.data import as_arrays
 from fnn.data.orders import Order, shuffled
 from fnn.optim import Optimizer, eval_params
 from fnn.processes import is_first
-from fnn.shard import Layout, Rules, layout, place, undivided
+from fnn.shard import Rules, layout, place, undivided
 from fnn.stop import Report, Rule
 from fnn.train.arguments import (
     check_function,
@@ -28,18 +28,17 @@ from fnn.train.arguments import (
     check_parts,
 )
 from fnn.train.bar import progress_bar
-from fnn.train.compiler import compiled
-from fnn.train.evaluate import Metric, evaluate
+from fnn.train.evaluate import Metric
 from fnn.train.log import Log
 from fnn.train.numerics import Guard, OnNonfinite, check_policy, handled, locate
+from fnn.train.programs import looked_at, measured, programs_of, started
 from fnn.train.record import SETTINGS, ended, write_record
 from fnn.train.resume import Keeper, identity, interruptible, keeping
-from fnn.train.run import check_budget, examples, make_advance, make_batch_at, no_progress
-from fnn.train.step import Loss, TrainState, init, make_step
+from fnn.train.run import check_budget, examples, make_batch_at, no_progress
+from fnn.train.step import Loss, TrainState, init
 from fnn.train.together import SAVING, Between, agreed, watched
 from fnn.train.watched import check_names, first_of
 from fnn.train.watched import recorded as recorded_names
-from fnn.trees import all_finite
 
 # Between looks at the clock, the bar and Ctrl-C. Each look lets go of the program's memory: at
 # 0.2 s taking it again cost a transformer's step a fourth of its time.
@@ -202,11 +201,14 @@ def fit(
     elif sharding is not None or rows is not None:
         what = "sharding" if rows is None else "divided data"
         raise ValueError(f"fit: {what} needs a mesh; add mesh=jax.make_mesh((8,), ('data',))")
-    programs = _programs(net, loss, optimizer, penalty, n, batch_size, order, named, where)
-    fresh, advance, measure = programs
-    measure = functools.partial(_measure, measure, (x, y), held_out, bool(named))
+    programs = programs_of(net, loss, optimizer, penalty, n, batch_size, order, named, where)
+    advance, looked = programs.advance, looked_at((x, y), held_out, bool(named))
+    measure = functools.partial(measured, programs, looked)
     begun = time.perf_counter()
-    train_state = fresh(key, first) if start is None else place(start, where)
+    if start is None:
+        train_state = started(programs, key, first, (x, y), looked)
+    else:
+        train_state = place(start, where)
     check_policy(on_nonfinite, train_state)
     *_, finite = advance(train_state, (x, y), 0, no_progress())
     jax.block_until_ready(measure(train_state))
@@ -292,59 +294,3 @@ def _loop(
             tick()
         report(done, log.text())
     return f"all {steps} steps are done"
-
-
-@functools.lru_cache(maxsize=8)
-def _programs(
-    net: Layer,
-    loss: Loss,
-    optimizer: Optimizer,
-    penalty: Callable[[Any], jax.Array] | None,
-    n: int,
-    batch_size: int | None,
-    order: Order,
-    named: tuple[tuple[str, Metric], ...],
-    where: Layout | None = None,
-) -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
-    """The compiled programs of a fit, kept so that fitting again need not compile again."""
-    step = make_step(net, loss, optimizer, penalty=penalty)
-    nothing: tuple[dict[str, Any], ...] = ({}, {}, {})
-    made, held, told = nothing
-    if where is not None:
-        step, whole = where.keeping(step), where.whole
-        made["out_shardings"] = where.state
-        held["in_shardings"] = (where.state, where.data, None, None)
-        held["out_shardings"] = (where.state, whole, whole)
-        told["out_shardings"] = whole
-
-    def measure(train_state, data, with_loss):
-        params = eval_params(train_state.opt_state, train_state.params)
-        data = data if with_loss else jax.tree.map(lambda a: a[:n], data)
-        wanted = loss if with_loss else None
-        return evaluate(net, params, train_state.state, *data, loss=wanted, metrics=dict(named))
-
-    run = make_advance(step, n, batch_size, order)
-
-    def advance(train_state, data, count, progress):
-        train_state, progress = run(train_state, data, count, progress)
-        return train_state, progress, all_finite((train_state.params, train_state.state))
-
-    fresh = jax.jit(lambda key, x: init(net, optimizer, key, x), **made)
-    return fresh, compiled(advance, **held), compiled(measure, static_argnums=2, **told)
-
-
-def _measure(
-    measure: Callable[..., dict[str, jax.Array]],
-    data: tuple[Any, Any],
-    held_out: tuple[Any, Any] | None,
-    has_metrics: bool,
-    train_state: TrainState,
-) -> dict[str, float]:
-    """What a check finds: on the held-out data if there are any, else on the training data."""
-    if held_out is not None:
-        found = measure(train_state, held_out, True)
-        return {f"val_{name}": float(value) for name, value in found.items()}
-    if not has_metrics:
-        return {}
-    found = measure(train_state, data, False)
-    return {f"train_{name}": float(value) for name, value in found.items()}

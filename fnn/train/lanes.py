@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from fnn.train.compiler import compiled
+from fnn.compiler import compiled
 
 
 def over_lanes(

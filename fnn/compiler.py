@@ -16,7 +16,7 @@ _CPU = {
 }
 
 
-def compiled(function: Callable[..., Any], **settings: Any) -> Callable[..., Any]:
+def compiled(function: Callable[..., Any], **settings: Any) -> jax.stages.Wrapped:
     """`jax.jit(function, **settings)`, with convolutions on all cores of a CPU, compiled faster.
 
     `fnn.fit` compiles its programs by it; use it around `train.run` and steps of your own where a
