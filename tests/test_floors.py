@@ -10,6 +10,8 @@ import sys
 
 import pytest
 
+import fnn
+
 ROOT = pathlib.Path(__file__).parents[1] / "fnn"
 
 FLOORS = [
@@ -172,8 +174,9 @@ def test_heavy_imports_would_be_noticed():
     assert "optax" not in set(packages(top_level(ast.parse(light))))
 
 
-def test_import_fnn_loads_nothing_heavy():
-    code = f"import sys, fnn; print(sorted({HEAVY!r} & set(sys.modules)))"
+def test_no_room_loads_anything_heavy():
+    rooms = "[getattr(fnn, name) for name in dir(fnn)]"
+    code = f"import sys, fnn; {rooms}; print(sorted({HEAVY!r} & set(sys.modules)))"
     before = f"import sys, jax; print(sorted({HEAVY!r} & set(sys.modules)))"
     ours, jax_alone = (
         subprocess.run(
@@ -186,3 +189,25 @@ def test_import_fnn_loads_nothing_heavy():
         for program in (code, before)
     )
     assert ours == jax_alone  # jax itself may load one, as it does parts of scipy
+
+
+def test_import_fnn_loads_little_and_the_rest_when_asked():
+    code = "import sys, fnn; print(sum(n.startswith('fnn.') for n in sys.modules)); fnn.fit; "
+    code += "print(sum(n.startswith('fnn.') for n in sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT.parent
+    )
+    before, after = map(int, done.stdout.split())
+    assert before < 30 < 100 < after
+
+
+def test_the_face_has_what_it_tells_type_checkers():
+    tree = ast.parse((ROOT / "__init__.py").read_text())
+    [seen] = [node for node in tree.body if isinstance(node, ast.If)]
+    told = {alias.name for node in seen.body for alias in node.names}
+    assert told == {*fnn._ROOMS, *fnn._MOVED_UP}
+    for name in told:
+        assert getattr(fnn, name) is not None
+        assert name in dir(fnn)
+    with pytest.raises(AttributeError, match="module 'fnn' has no attribute 'fot'"):
+        _ = fnn.fot
