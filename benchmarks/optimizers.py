@@ -7,7 +7,8 @@ matrix of 50 million numbers (memory's speed counts), and a mixed tree: an embed
 convolution, blocks of dense layers, in all 2.3 million numbers. Both sides do what a training loop
 does after its gradient: `update`, then `apply_updates`, jitted, with parameters and state given up
 (donated) for the new ones. The memory of the state is counted in bytes. Written to
-`results/optimizers.json`; every optimizer that optax has with the same conventions is in it.
+`results/optimizers.json`; every optimizer that optax has with the same conventions is in it, and
+`flatten(adam)` beside optax's adam on the net.
 """
 
 import argparse
@@ -25,6 +26,13 @@ from fnn.optim.base import accepted
 RATE = 1e-3
 WIDE = 50_000_000  # numbers in the one large matrix
 MATRIX_ONLY = ("muon", "shampoo", "soap")  # products of whole matrices: not at 50 million numbers
+
+FLAT = "flatten(adam)"  # beside optax's adam, on the many small leaves that it is for
+
+
+def flat_adam(rate):
+    """Adam on one vector of all leaves."""
+    return fnn.optim.flatten(fnn.optim.adam(rate))
 
 
 def net():
@@ -90,7 +98,8 @@ def updating(make, tree, calls):
 def pair(name, peer, tree, rounds):
     """Both sides of one optimizer on one tree, by turns; seconds an update, ratio and memory."""
     make, calls = TREES[tree]
-    cases = [updating(side, make, calls) for side in (fnn.optim.find(name), peer)]
+    ours = flat_adam if name == FLAT else fnn.optim.find(name)
+    cases = [updating(side, make, calls) for side in (ours, peer)]
     seconds: list[list[float]] = [[], []]
     for case in cases:
         case()
@@ -135,13 +144,13 @@ def main():
     parser.add_argument("--names", help="which optimizers, with commas between (default: all)")
     parser.add_argument("--trees", default=",".join(TREES), help="net, matrix, mixed")
     options = parser.parse_args()
-    peers = optax_peers()
+    peers = {**optax_peers(), FLAT: optax.adam}
     names = options.names.split(",") if options.names else list(peers)
     found = {}
     for name in names:
         found[name] = {}
         for tree in options.trees.split(","):
-            if tree == "matrix" and name in MATRIX_ONLY:
+            if (tree != "net" and name == FLAT) or (tree == "matrix" and name in MATRIX_ONLY):
                 continue
             found[name][tree] = pair(name, peers[name], tree, options.rounds)
         ratios = ", ".join(

@@ -45,7 +45,7 @@ CASES = {
     "inference": Case("inference", "", "--quick", "batch_sizes"),
     "around": Case("around", "", "--quick", "parts"),
     "cold": Case("cold_start", "", "--quick", "cases"),
-    "optimizers": Case("optimizers", "--rounds 5", "--rounds 3 --names adam,lion", "cases"),
+    "optimizers": Case("optimizers", "--rounds 5", "--rounds 3 --names adam,lion,flatten(adam)", "cases"),
 }
 
 

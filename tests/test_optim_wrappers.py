@@ -22,6 +22,7 @@ WRAPS = {
     "asam": optim.asam,
     "accumulate": lambda o: optim.accumulate(o, 3),
     "skip_if_not_finite": optim.skip_if_not_finite,
+    "flatten": optim.flatten,
 }
 EVERY = pytest.mark.parametrize("wrap", WRAPS.values(), ids=WRAPS)
 
@@ -440,3 +441,50 @@ def test_one_average_inside_another_is_read_from_outside():
     x, optimizer = jnp.array(1.0), optim.ema(optim.schedule_free_sgd(0.1), 0.0)
     updates, state = optimizer.update(x, optimizer.init(x), x)
     assert optim.eval_params(state, x + updates) == x + updates  # ema's, with decay 0
+
+
+# flatten
+
+
+@pytest.mark.parametrize("name", ["adam", "lion", "rmsprop", "schedule_free_adamw"])
+def test_flatten_leaves_the_path_of_rules_for_single_numbers_as_it_is(name, x64):
+    make = getattr(optim, name)
+    for ours, theirs in zip(walk(optim.flatten(make(0.1)))[:2], walk(make(0.1))[:2], strict=True):
+        equal(ours, theirs)
+
+
+def test_flatten_is_optaxs(x64):
+    equal(walk(optim.flatten(optim.adam(0.1)))[0], walk(optax.flatten(optax.adam(0.1)))[0], 1e-7)
+
+
+def test_flatten_keeps_one_vector_for_each_dtype():
+    params = {"a": jnp.ones((2, 3)), "b": jnp.ones(4, jnp.bfloat16), "c": {"d": jnp.zeros(())}}
+    optimizer = optim.flatten(optim.adam(0.1))
+    state = optimizer.init(params)
+    assert jax.tree.map(jnp.shape, state.inner.mu) == {"float32": (7,), "bfloat16": (4,)}
+    grads = jax.tree.map(lambda p: jnp.arange(p.size, dtype=p.dtype).reshape(p.shape), params)
+    descent = optim.flatten(optim.gradient_descent(1.0))
+    updates, _ = descent.update(grads, descent.init(params))
+    chex.assert_trees_all_equal(updates, jax.tree.map(jnp.negative, grads))
+    chex.assert_trees_all_equal_shapes_and_dtypes(updates, params)
+
+
+def test_flatten_makes_one_layer_of_all_for_a_rule_that_measures_layers(x64):
+    with pytest.raises(AssertionError):
+        equal(walk(optim.flatten(optim.lamb(0.1)))[0], walk(optim.lamb(0.1))[0])
+
+
+def test_flatten_asks_the_loss_in_its_own_shapes(x64):
+    equal(walk(optim.flatten(optim.sam(optim.sgd(0.05))))[0], walk(optim.sam(optim.sgd(0.05)))[0])
+
+
+def test_flatten_trains_a_network_as_its_inner_optimizer_does():
+    x, y = fnn.datasets.linear(jax.random.key(0), n=64)
+    fits = [
+        fnn.fit(
+            fnn.serial(fnn.layers.dense(8), jnp.tanh, fnn.layers.dense(1)), x, y[:, None],
+            loss=fnn.losses.squared_error, optimizer=optimizer, key=jax.random.key(1), epochs=5,
+        )
+        for optimizer in (optim.adam(0.01), optim.flatten(optim.adam(0.01)))
+    ]  # fmt: skip
+    equal(fits[0].params, fits[1].params, 1e-5)

@@ -41,6 +41,7 @@ from fnn.optim.dadapt import dadapt_adam as dadapt_adam
 from fnn.optim.dadapt import dadapt_sgd as dadapt_sgd
 from fnn.optim.dog import dog as dog
 from fnn.optim.dog import l_dog as l_dog
+from fnn.optim.flatten import flatten as flatten
 from fnn.optim.fromage import fromage as fromage
 from fnn.optim.gradient_descent import gradient_descent as gradient_descent
 from fnn.optim.gradient_descent import sgd as sgd
