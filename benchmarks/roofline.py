@@ -97,12 +97,15 @@ def product(equation, turns):
     return loop(body, (a, b), turns)
 
 
-def measure(name, rounds):
-    net, x, y = CASES[name]()
-    loss = fnn.losses.cross_entropy
-    if name == "gpt":
-        loss = lambda logits, y: fnn.losses.cross_entropy(logits, y).mean(-1)  # noqa: E731
-    step = fnn.train.make_step(net, loss, fnn.optim.adam(RATE))
+def loss_of(logits, labels):
+    """Cross-entropy, one number for each example, and for a text the mean over its characters."""
+    losses = fnn.losses.cross_entropy(logits, labels)
+    return losses.mean(-1) if losses.ndim > 1 else losses
+
+
+def measure(net, x, y, rounds):
+    """Seconds of a whole step of Adam, of its products alone and of its bytes alone."""
+    step = fnn.train.make_step(net, loss_of, fnn.optim.adam(RATE))
     start = fnn.train.init(net, fnn.optim.adam(RATE), jax.random.key(0), x)
     counted = list(products(jax.make_jaxpr(step)(start, (x, y)).jaxpr).values())
     flops = compiled(step).lower(start, (x, y)).compile().cost_analysis().get("flops", np.nan)
@@ -154,7 +157,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--cases", default=",".join(CASES), help="with commas between")
     arguments = parser.parse_args()
-    found = {name: measure(name, arguments.rounds) for name in arguments.cases.split(",")}
+    found = {name: measure(*CASES[name](), arguments.rounds) for name in arguments.cases.split(",")}
     print(show(found))
     print(f"written: {harness.save('roofline', {'rounds': arguments.rounds, 'cases': found})}")
 

@@ -1,0 +1,169 @@
+"""What fnn sets out to reach, beside what was measured: in one run, or in several.
+
+    python benchmarks/claims.py [FOLDER ...]
+
+A folder holds the results of one run of `fnn bench`; without one, benchmarks/results is read. Each
+line is a ratio (more is better) or a cost (less is better), what it should be at least and what it
+aims at. With several folders a line holds only if it holds in each. A case that was not run is
+left out of the count, and said to be.
+"""
+
+import argparse
+import json
+import pathlib
+import statistics
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import harness
+
+JAX_LOOPS = ("JAX", "Haiku", "Flax", "Equinox", "Keras")
+
+
+class Claim(NamedTuple):
+    """One line: `found(read)` is its figure, `read(name)` the results of one program."""
+
+    what: str
+    against: str
+    at_least: float | None
+    aim: float
+    found: Callable[[Callable[[str], Any]], float]
+    less: bool = False
+
+    def holds(self, figure: float, bound: float) -> bool:
+        """Whether a figure keeps a bound."""
+        return figure <= bound if self.less else figure >= bound
+
+
+def faster(program: str, *path: str) -> Callable[[Callable[[str], Any]], float]:
+    """The median of how many times fnn's time the peers take whose names begin like the last part.
+
+    Of several peers it is that of the fastest.
+    """
+    *inside, peer = path
+
+    def found(read):
+        cases = read(program)
+        for key in inside:
+            cases = cases[key]
+        ratios = [
+            next(v for k, v in case.items() if k.endswith("faster_by"))[1]
+            for name, case in cases.items()
+            if name.startswith(JAX_LOOPS if peer == "JAX peers" else peer)
+        ]
+        return min(ratios)
+
+    return found
+
+
+def second_start(read):
+    cases = read("cold_start")["cases"]
+    return 1 / cases["fnn.fit, second start"]["fnn_is_faster_by"][1]
+
+
+def flat_in_depth(read):
+    """Seconds to make the gradient of 96 blocks ready, over those of 12."""
+    by_depth = {
+        one["blocks"]: statistics.median(one["gradient_seconds"])
+        for one in read("depth")["results"]
+        if one["network"] == "repeat"
+    }
+    return by_depth[96] / by_depth[12]
+
+
+def linear_in_models(read):
+    """Seconds of 512 models over eight times those of 64."""
+    curve = read("sweep")["curve"]
+    return curve["512"] / (8 * curve["64"])
+
+
+MLP = ("train_mlp", "batch_sizes", "32")
+UPDATE = ("optimizers", "cases")
+CLAIMS = [
+    Claim("MLP, batch 32, a step", "PyTorch eager", 6, 8, faster(*MLP, "PyTorch")),
+    Claim("MLP, batch 32, a step", "scikit-learn", 4, 6, faster(*MLP, "scikit-learn")),
+    Claim("MLP, batch 32, a step", "best JAX loop", 1.4, 2, faster(*MLP, "JAX peers")),
+    Claim("MLP, batch 32, a step", "its products alone", None, 0.8,
+          lambda read: read("roofline")["cases"]["mlp-32"]["fraction_of_product_floor"]),
+    Claim("CNN, a step", "PyTorch, 2 threads", 1, 1.25,
+          faster("train_cnn", "cases", "PyTorch, 2 threads")),
+    Claim("CNN, a step", "best JAX loop", 1.4, 2, faster("train_cnn", "cases", "JAX peers")),
+    Claim("CNN, a step", "a plain scan", 30, 50, faster("train_cnn", "cases", "a plain scan")),
+    Claim("char GPT, a step", "PyTorch, all threads", 1, 1.5,
+          faster("char_gpt", "cases", "PyTorch eager, all threads")),
+    Claim("char GPT, a step", "best JAX loop", 1.2, 1.5, faster("char_gpt", "cases", "JAX peers")),
+    Claim("64 MLPs, compilation in it", "PyTorch in turn", 10, 15,
+          faster("sweep", "cases", "PyTorch")),
+    Claim("64 MLPs, compilation in it", "scikit-learn, 2 jobs", 5, 8,
+          faster("sweep", "cases", "scikit-learn")),
+    Claim("64 MLPs, compilation in it", "usual JAX loop", 10, 20, faster("sweep", "cases", "JAX")),
+    Claim("sweep on 2 devices", "on one", 1.7, 1.95,
+          lambda read: statistics.median(read("sweep")["devices_over_one_without_compilation"])),
+    Claim("512 models", "8 times 64", 1.2, 1.0, linear_in_models, less=True),
+    Claim("update of 100 small leaves, flattened", "optax", 2, 4,
+          faster(*UPDATE, "flatten(adam)", "net")),
+    Claim("update of one large leaf", "optax", 1, 1.3, faster(*UPDATE, "adam", "matrix")),
+    Claim("Adam on 50 million", "PyTorch, fused", 0.5, 0.8,
+          faster("large_update", "cases", "PyTorch")),
+    Claim("Adam on 50 million", "one pass over memory", None, 1 / 1.3,
+          faster("large_update", "cases", "one pass")),
+    Claim("whole process, cold", "scikit-learn", 0.8, 1,
+          faster("cold_start", "cases", "scikit-learn")),
+    Claim("whole process, cold", "PyTorch", 2, 3, faster("cold_start", "cases", "PyTorch")),
+    Claim("second start of a process", "its first start", 1.5, 2.5, second_start),
+    Claim("a step with dropout", "the step without", 1.5, 1.15,
+          lambda read: read("random_numbers")["ratios"]["dropout over no dropout"][1], less=True),
+    Claim("order of 60,000 rows", "jax.random", 5, 20,
+          lambda read: read("random_numbers")["ratios"]["permutation"][1]),
+    Claim("import fnn, ms", "import jax", 50, 20,
+          lambda read: 1e3 * statistics.median(read("import_time")["over_seconds"]), less=True),
+    Claim("96 repeated blocks, compilation", "12 blocks", 1.2, 1.05, flat_in_depth, less=True),
+]  # fmt: skip
+
+
+def figures(folder: pathlib.Path) -> dict[Claim, float]:
+    """The figure of each claim whose program has left results in this folder."""
+
+    def read(name):
+        return json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+
+    found = {}
+    for claim in CLAIMS:
+        try:
+            found[claim] = claim.found(read)
+        except (OSError, KeyError, ValueError, StopIteration):
+            continue
+    return found
+
+
+def table(folders: list[pathlib.Path]) -> str:
+    """The claims as Markdown, with a column for each folder; bold is what does not hold."""
+    runs = [figures(folder) for folder in folders]
+    names = [folder.name if len(folders) > 1 else "measured" for folder in folders]
+    rows = [["case", "against", *names, "at least", "aim", ""]]
+    for claim in CLAIMS:
+        values = [run[claim] for run in runs if claim in run]
+        if not values:
+            continue
+        cells = [f"{run[claim]:.2f}" if claim in run else "-" for run in runs]
+        sign = "<= " if claim.less else ""
+        least = "" if claim.at_least is None else f"{sign}{claim.at_least:g}"
+        if all(claim.holds(value, claim.aim) for value in values):
+            verdict = "aim reached"
+        elif claim.at_least is None or all(claim.holds(v, claim.at_least) for v in values):
+            verdict = "aim missed" if claim.at_least is None else "holds"
+        else:
+            kept = sum(claim.holds(value, claim.at_least) for value in values)
+            verdict = f"**missed** ({kept} of {len(values)})"
+        rows.append([claim.what, claim.against, *cells, least, f"{sign}{claim.aim:.3g}", verdict])
+    return harness.table(rows)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("folders", nargs="*", type=pathlib.Path, default=[harness.RESULTS])
+    print(table(parser.parse_args().folders))
+
+
+if __name__ == "__main__":
+    main()
