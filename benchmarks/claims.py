@@ -30,6 +30,10 @@ class Claim(NamedTuple):
     found: Callable[[Callable[[str], Any]], float]
     less: bool = False
 
+    @property
+    def name(self) -> str:
+        return f"{self.what}, against {self.against}"
+
     def holds(self, figure: float, bound: float) -> bool:
         """Whether a figure keeps a bound."""
         return figure <= bound if self.less else figure >= bound
@@ -71,9 +75,26 @@ def flat_in_depth(read):
     return by_depth[96] / by_depth[12]
 
 
+def whole_sweep(read):
+    """The results of sweep.py, if they are of 64 models: a quick run is another case."""
+    results = read("sweep")
+    if results["rates"] != 64:
+        raise KeyError("64")
+    return results
+
+
+def of_64(peer):
+    """`faster` of the sweep of 64 models."""
+    return lambda read: faster("sweep", "cases", peer)(lambda name: whole_sweep(read))
+
+
+def devices(read):
+    return statistics.median(whole_sweep(read)["devices_over_one_without_compilation"])
+
+
 def linear_in_models(read):
     """Seconds of 512 models over eight times those of 64."""
-    curve = read("sweep")["curve"]
+    curve = whole_sweep(read)["curve"]
     return curve["512"] / (8 * curve["64"])
 
 
@@ -93,12 +114,12 @@ CLAIMS = [
           faster("char_gpt", "cases", "PyTorch eager, all threads")),
     Claim("char GPT, a step", "best JAX loop", 1.2, 1.5, faster("char_gpt", "cases", "JAX peers")),
     Claim("64 MLPs, compilation in it", "PyTorch in turn", 10, 15,
-          faster("sweep", "cases", "PyTorch")),
+          of_64("PyTorch")),
     Claim("64 MLPs, compilation in it", "scikit-learn, 2 jobs", 5, 8,
-          faster("sweep", "cases", "scikit-learn")),
-    Claim("64 MLPs, compilation in it", "usual JAX loop", 10, 20, faster("sweep", "cases", "JAX")),
+          of_64("scikit-learn")),
+    Claim("64 MLPs, compilation in it", "usual JAX loop", 10, 20, of_64("JAX")),
     Claim("sweep on 2 devices", "on one", 1.7, 1.95,
-          lambda read: statistics.median(read("sweep")["devices_over_one_without_compilation"])),
+          devices),
     Claim("512 models", "8 times 64", 1.2, 1.0, linear_in_models, less=True),
     Claim("update of 100 small leaves, flattened", "optax", 2, 4,
           faster(*UPDATE, "flatten(adam)", "net")),
@@ -121,8 +142,8 @@ CLAIMS = [
 ]  # fmt: skip
 
 
-def figures(folder: pathlib.Path) -> dict[Claim, float]:
-    """The figure of each claim whose program has left results in this folder."""
+def figures(folder: pathlib.Path) -> dict[str, float]:
+    """The figure of each claim whose program has left results in this folder, by `Claim.name`."""
 
     def read(name):
         return json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
@@ -130,39 +151,46 @@ def figures(folder: pathlib.Path) -> dict[Claim, float]:
     found = {}
     for claim in CLAIMS:
         try:
-            found[claim] = claim.found(read)
+            found[claim.name] = claim.found(read)
         except (OSError, KeyError, ValueError, StopIteration):
             continue
     return found
 
 
-def table(folders: list[pathlib.Path]) -> str:
-    """The claims as Markdown, with a column for each folder; bold is what does not hold."""
-    runs = [figures(folder) for folder in folders]
-    names = [folder.name if len(folders) > 1 else "measured" for folder in folders]
-    rows = [["case", "against", *names, "at least", "aim", ""]]
+def table(runs: list[dict[str, float]]) -> str:
+    """The claims as Markdown, with a column for each run; bold is what does not hold."""
+    heads = ["measured"] if len(runs) == 1 else [f"run {n + 1}" for n in range(len(runs))]
+    rows = [["case", "against", *heads, "at least", "aim", ""]]
     for claim in CLAIMS:
-        values = [run[claim] for run in runs if claim in run]
-        if not values:
+        if not (values := [run[claim.name] for run in runs if claim.name in run]):
             continue
-        cells = [f"{run[claim]:.2f}" if claim in run else "-" for run in runs]
+        cells = [f"{run[claim.name]:.2f}" if claim.name in run else "-" for run in runs]
         sign = "<= " if claim.less else ""
         least = "" if claim.at_least is None else f"{sign}{claim.at_least:g}"
-        if all(claim.holds(value, claim.aim) for value in values):
-            verdict = "aim reached"
-        elif claim.at_least is None or all(claim.holds(v, claim.at_least) for v in values):
-            verdict = "aim missed" if claim.at_least is None else "holds"
-        else:
-            kept = sum(claim.holds(value, claim.at_least) for value in values)
-            verdict = f"**missed** ({kept} of {len(values)})"
-        rows.append([claim.what, claim.against, *cells, least, f"{sign}{claim.aim:.3g}", verdict])
+        aim = f"{sign}{claim.aim:.3g}"
+        rows.append([claim.what, claim.against, *cells, least, aim, verdict(claim, values)])
     return harness.table(rows)
+
+
+def verdict(claim: Claim, values: list[float]) -> str:
+    """In a word or two: whether all runs keep the claim."""
+    if all(claim.holds(value, claim.aim) for value in values):
+        return "aim reached"
+    if claim.at_least is None:
+        return "aim missed"
+    kept = sum(claim.holds(value, claim.at_least) for value in values)
+    return "holds" if kept == len(values) else f"**missed**, {kept} of {len(values)} hold"
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("folders", nargs="*", type=pathlib.Path, default=[harness.RESULTS])
-    print(table(parser.parse_args().folders))
+    parser.add_argument("--save", action="store_true", help="to results/claims.json, too")
+    arguments = parser.parse_args()
+    runs = [figures(folder) for folder in arguments.folders]
+    print(table(runs))
+    if arguments.save:
+        print(f"written: {harness.save('claims', {'runs': runs})}")
 
 
 if __name__ == "__main__":

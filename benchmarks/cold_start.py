@@ -119,9 +119,9 @@ def process(program, cache=None):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--quick", action="store_true", help="two rounds")
+    parser.add_argument("--quick", action="store_true", help="one round")
     arguments = parser.parse_args()
-    rounds = 2 if arguments.quick else arguments.rounds
+    rounds = 1 if arguments.quick else arguments.rounds
     there = harness.present({case[0]: partial(__import__, case[1]) for case in CASES})
     cases = [case for case in CASES if case[0] in there]
     seconds = {name: [] for name, *_ in cases}

@@ -10,6 +10,7 @@ import pathlib
 import re
 import sys
 
+import claims as aims
 import harness
 
 README = pathlib.Path(__file__).parents[1] / "README.md"
@@ -63,7 +64,12 @@ def steps(results, faster_by):
     return f"{harness.table(rows)}\n"
 
 
-TABLES = {"train_mlp": train_mlp, "train_cnn": train_cnn, "char_gpt": char_gpt}
+def claims(results):
+    """What fnn sets out to reach, and what was measured."""
+    return f"{aims.table(results['runs'])}\n"
+
+
+TABLES = {"train_mlp": train_mlp, "train_cnn": train_cnn, "char_gpt": char_gpt, "claims": claims}
 
 
 def filled(text):
