@@ -156,6 +156,27 @@ def test_optimizers_that_look_at_the_loss_are_given_it(line):
     assert done.history["loss"][-1] < 1e-6
 
 
+@pytest.mark.parametrize("devices", [0, 1])
+def test_each_program_of_a_fit_is_compiled_once_and_none_when_it_is_fitted_again(caplog, devices):
+    x, y = fnn.datasets.linear(jax.random.key(0), n=96)
+    net, optimizer = fnn.models.mlp(7, 1), fnn.optim.adam(0.01)
+    mesh = jax.make_mesh((devices,), ("data",)) if devices else None
+
+    def programs():
+        caplog.clear()
+        with jax.log_compiles():
+            fit(
+                net, x, y[:, None], loss=fnn.losses.squared_error, optimizer=optimizer, mesh=mesh,
+                key=jax.random.key(1), epochs=2, validation=(x, y[:, None]), progress=False,
+            )  # fmt: skip
+        told = [record.getMessage() for record in caplog.records]
+        told = [text for text in told if text.startswith("Finished XLA compilation")]
+        return [sum(f"jit({name})" in text for text in told) for name in ("advance", "measure")]
+
+    assert programs() == [1, 1]
+    assert programs() == [0, 0]
+
+
 def test_training_stops_once_the_loss_is_below_the_threshold_and_says_so(line):
     done = fit(neuron(), *line, loss=square, optimizer=fnn.optim.adam(0.05), key=jax.random.key(0),
                epochs=500, stop=until(loss < 0.05))  # fmt: skip

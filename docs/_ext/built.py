@@ -168,10 +168,13 @@ def notebook(text: str) -> str:
 
 
 def results() -> str:
-    """The tables of README's section on speed, and what else was measured."""
+    """README's section on speed, what else was measured, and the notes on why."""
     readme = (HERE.parent / "README.md").read_text("utf-8")
     told = readme.split("## How fast")[1].split("## What it is not")[0]
-    return "\n\n".join(["# Benchmarks", told.strip(), "## All results", _WHERE, _listed()])
+    told = told.strip().replace("(benchmarks/NOTES.md)", "(#notes-on-speed)")
+    notes = (HERE.parent / "benchmarks" / "NOTES.md").read_text("utf-8")
+    notes = re.sub("^#", "##", notes, flags=re.MULTILINE)  # below the page's own heading
+    return "\n\n".join(["# Benchmarks", told, "## All results", _WHERE, _listed(), notes])
 
 
 _WHERE = (

@@ -27,11 +27,13 @@ class Programs(NamedTuple):
       advance: `advance(train_state, data, count, progress)`: the train state that many steps later,
         the progress, and whether all weights are finite.
       measure: `measure(train_state, data, with_loss)`: the loss and the metrics by name.
+      ready: the shapes that they are compiled for already.
     """
 
     fresh: Wrapped
     advance: Wrapped
     measure: Wrapped
+    ready: set[Any]
 
 
 @functools.lru_cache(maxsize=8)
@@ -70,7 +72,8 @@ def programs_of(
         return train_state, progress, all_finite((train_state.params, train_state.state))
 
     fresh = compiled(lambda key, x: init(net, optimizer, key, x), **made)
-    return Programs(fresh, compiled(advance, **held), compiled(measure, static_argnums=2, **told))
+    look = compiled(measure, static_argnums=2, **told)
+    return Programs(fresh, compiled(advance, **held), look, set())
 
 
 Looked = tuple[Any, bool]  # the data that a check looks at, and whether at its loss, too
@@ -98,9 +101,20 @@ def started(
     programs: Programs, key: jax.Array, first: Any, data: Any, looked: Looked | None
 ) -> TrainState:
     """The train state of step 0; all programs are compiled for it, at once on several cores."""
+    leaves, structure = jax.tree.flatten((first, data, looked))
+    shapes = structure, *(jax.typeof(leaf) for leaf in leaves)
+    if shapes not in programs.ready:
+        _make_ready(programs, key, first, data, looked)
+        programs.ready.add(shapes)
+    return programs.fresh(key, first)
+
+
+def _make_ready(
+    programs: Programs, key: jax.Array, first: Any, data: Any, looked: Looked | None
+) -> None:
     fresh = programs.fresh.lower(key, first)
     like = fresh.out_info
-    with ThreadPoolExecutor() as others:
+    with ThreadPoolExecutor() as others:  # XLA compiles outside of Python's lock
         compiling = [others.submit(fresh.compile)]
         lowered = programs.advance.lower(like, data, 0, no_progress())
         compiling.append(others.submit(lowered.compile))
@@ -108,4 +122,3 @@ def started(
             compiling.append(others.submit(programs.measure.lower(like, *looked).compile))
         for one in compiling:
             one.result()
-    return programs.fresh(key, first)
