@@ -164,11 +164,14 @@ def test_each_program_of_a_fit_is_compiled_once_and_none_when_it_is_fitted_again
 
     def programs():
         caplog.clear()
-        with jax.log_compiles():
+        jax.config.update("jax_log_compiles", True)  # for all threads; the context is for one
+        try:
             fit(
                 net, x, y[:, None], loss=fnn.losses.squared_error, optimizer=optimizer, mesh=mesh,
                 key=jax.random.key(1), epochs=2, validation=(x, y[:, None]), progress=False,
             )  # fmt: skip
+        finally:
+            jax.config.update("jax_log_compiles", False)
         told = [record.getMessage() for record in caplog.records]
         told = [text for text in told if text.startswith("Finished XLA compilation")]
         return [sum(f"jit({name})" in text for text in told) for name in ("advance", "measure")]

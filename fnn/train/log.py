@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import jax.numpy as jnp
+import numpy as np
 
 from fnn.train.run import Progress, no_progress
 from fnn.train.step import TrainState
@@ -48,7 +48,9 @@ class Log:
 
     def add(self, train_state: TrainState, progress: Progress, count: int) -> None:
         """Take in a chunk's end."""
-        float(progress.loss_sum)  # waits for the chunk; an interruption here leaves the one before
+        # waits for the chunk; an interruption here leaves the one before. Of NumPy as at the start:
+        # on a mesh the program would be compiled anew for a progress that lies there
+        progress = Progress(*map(np.asarray, progress))
         self.last, self.step, self.progress = train_state, int(train_state.step), progress
         self._losses += count
 
@@ -118,8 +120,8 @@ class Log:
         self.last, self.best = tree["last"], tree["best"]
         self.step, self.first = int(self.last.step), note["first"]
         self.best_step, self._best_value = note["best_step"], note["best_value"]
-        loss_sum = jnp.asarray(note["loss_sum"], jnp.float32)
-        self.progress = Progress(loss_sum, jnp.asarray(note["first_bad"], jnp.int32))
+        loss_sum = np.asarray(note["loss_sum"], np.float32)
+        self.progress = Progress(loss_sum, np.asarray(note["first_bad"], np.int32))
         self._losses = note["losses"]
         skipped, *faults = note.get("faults", [0, 0, 0, 0])
         self._fault_step, self._in_a_row, self._good_check = faults

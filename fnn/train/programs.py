@@ -55,7 +55,7 @@ def programs_of(
     if where is not None:
         step, whole = where.keeping(step), where.whole
         made["out_shardings"] = where.state
-        held["in_shardings"] = (where.state, where.data, None, None)
+        held["in_shardings"] = (where.state, where.data, whole, whole)
         held["out_shardings"] = (where.state, whole, whole)
         told["out_shardings"] = whole
 
