@@ -109,7 +109,7 @@ def test_both_sides_of_a_migration_page_learn_the_same(program, tmp_path):
 def test_there_are_pages_to_run():
     assert len(PAGES) >= 9
     assert len(MIGRATION) == 12
-    assert len(programs(DOCS / "recipes.md")) == 25
+    assert len(programs(DOCS / "recipes.md")) == 26
 
 
 def test_readme_shows_the_message_that_users_get():

@@ -47,7 +47,8 @@ def test_an_unknown_text_is_told_with_the_nearest():
 
 
 def test_the_text_is_read_only_when_asked_for():
-    code = "import sys, fnn; print('fnn.datasets.texts' in sys.modules, 'bz2' in sys.modules)"
+    code = "import sys, fnn; fnn.datasets; "
+    code += "print('fnn.datasets.texts' in sys.modules, 'bz2' in sys.modules)"
     jax_alone = "import sys, jax; print('bz2' in sys.modules)"
 
     def run(program):
