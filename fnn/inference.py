@@ -4,6 +4,7 @@ import functools
 from typing import Any
 
 import jax
+from jax.stages import Wrapped
 
 from fnn.checks import check_given
 from fnn.core import Layer, Params, State, as_jax, spec
@@ -23,10 +24,11 @@ def predict(net: Layer, params: Params, state: State, x: Any, /) -> Any:
     check_given(params, where=net.name, kind="params")
     check_given(state, where=net.name, kind="state")
     spec(x, net.name)
-    return _program(net, params, state, as_jax(x))
+    return _program(net)(params, state, as_jax(x))
 
 
-# plain jit, which may stand inside of another one; compiler options may not
-@functools.partial(jax.jit, static_argnums=0, inline=True)
-def _program(net: Layer, params: Params, state: State, x: Any) -> Any:
-    return net.apply(params, state, x)[0]
+# Few are kept, since a program lives as long as it: whoever predicts by a thousand networks in turn
+# should not hold them all. Plain jit, as compiler options may not stand inside of another one.
+@functools.lru_cache(maxsize=32)
+def _program(net: Layer) -> Wrapped:
+    return jax.jit(lambda params, state, x: net.apply(params, state, x)[0], inline=True)

@@ -1,6 +1,8 @@
 """Layers are held to the contract, errors have an address, keys come from names."""
 
 import functools
+import gc
+import weakref
 
 import chex
 import jax
@@ -355,3 +357,16 @@ def test_dropouts_side_by_side_draw_different_masks(key):
     net = fnn.parallel(lambda a, b: (a == 0) == (b == 0), a=dropout(0.5), b=dropout(0.5))
     agree, _ = net.apply({}, {}, jnp.ones(1000), key=key, train=True)
     assert 0.4 < agree.mean() < 0.6
+
+
+def test_predicting_by_many_networks_does_not_keep_them_all():
+    def predicted():
+        net = own()
+        fnn.predict(net, {}, {}, X)
+        return weakref.ref(net)
+
+    first = predicted()
+    rest = [predicted() for _ in range(40)]
+    gc.collect()
+    assert first() is None
+    assert rest[-1]() is not None  # the latest are kept, or each call would compile
