@@ -4,8 +4,8 @@
 
 A folder holds the results of one run of `fnn bench`; without one, benchmarks/results is read. Each
 line is a ratio (more is better) or a cost (less is better), what it should be at least and what it
-aims at. With several folders a line holds only if it holds in each. A case that was not run is
-left out of the count, and said to be.
+aims at. With several folders a line holds only if it holds in each. What was not measured, as its
+program was not run or the peer is missing, is named below the table.
 """
 
 import argparse
@@ -160,16 +160,18 @@ def figures(folder: pathlib.Path) -> dict[str, float]:
 def table(runs: list[dict[str, float]]) -> str:
     """The claims as Markdown, with a column for each run; bold is what does not hold."""
     heads = ["measured"] if len(runs) == 1 else [f"run {n + 1}" for n in range(len(runs))]
-    rows = [["case", "against", *heads, "at least", "aim", ""]]
+    rows, missing = [["case", "against", *heads, "at least", "aim", ""]], []
     for claim in CLAIMS:
         if not (values := [run[claim.name] for run in runs if claim.name in run]):
+            missing.append(claim.name)
             continue
         cells = [f"{run[claim.name]:.2f}" if claim.name in run else "-" for run in runs]
         sign = "<= " if claim.less else ""
         least = "" if claim.at_least is None else f"{sign}{claim.at_least:g}"
         aim = f"{sign}{claim.aim:.3g}"
         rows.append([claim.what, claim.against, *cells, least, aim, verdict(claim, values)])
-    return harness.table(rows)
+    told = f"\n\nNot measured: {'; '.join(missing)}." if missing else ""
+    return harness.table(rows) + told
 
 
 def verdict(claim: Claim, values: list[float]) -> str:

@@ -12,6 +12,7 @@ results/scaling.json and scaling.png.
 """
 
 import argparse
+import os
 import time
 
 import harness
@@ -28,6 +29,7 @@ SIZES = {
     "batch": (8, 32, 128, 512, 2048),
     "depth": (1, 2, 4, 8, 16, 32),
 }
+QUICK = {"width": (16, 256), "batch": (32, 512), "depth": (1, 8)}
 MODELS = (1, 4, 16, 64, 256)
 STEPS = 50
 
@@ -55,10 +57,10 @@ def compile_seconds(net):
     return time.perf_counter() - begun
 
 
-def made_ready(rounds):
+def made_ready(depths, rounds):
     """By depth: seconds to compile `serial` and `repeat`, every round anew."""
     found = {"serial": {}, "repeat": {}}
-    for depth in SIZES["depth"]:
+    for depth in depths:
         layers = {
             "serial": lambda n=depth: fnn.serial(*[fnn.serial(dense(128), jax.nn.relu)] * n),
             "repeat": lambda n=depth: fnn.repeat(fnn.serial(dense(128), jax.nn.relu), n),
@@ -70,7 +72,7 @@ def made_ready(rounds):
     return found
 
 
-def models(rounds):
+def models(counts, rounds):
     """By the number of models and of devices: seconds a step of one model."""
     net, (x, y) = fnn.models.mlp(128, 10), digits_like(1024)
 
@@ -93,7 +95,7 @@ def models(rounds):
 
     cases = {}
     for devices in range(1, len(jax.devices()) + 1):
-        for lanes in MODELS:
+        for lanes in counts:
             if lanes >= devices:
                 cases[f"{devices} devices, {lanes}"] = case(lanes, jax.devices()[:devices])
     found = harness.interleaved(cases, rounds=rounds, say=lambda text: None)
@@ -116,7 +118,7 @@ def devices(rounds):
 
 
 def middle(values):
-    return harness.quartiles(values)[1] if len(values) > 1 else values[0]
+    return harness.quartiles(values)[1]
 
 
 def show(found):
@@ -130,7 +132,7 @@ def show(found):
     print(harness.table(rows))
     kinds = found["compile_seconds"]
     rows = [["layers", *(f"{kind}: s to compile" for kind in kinds)]]
-    for depth in SIZES["depth"]:
+    for depth in found["depth"]:
         rows.append([str(depth), *(f"{middle(of[depth]):.2f}" for of in kinds.values())])
     print(f"\n{harness.table(rows)}")
     rows = [["models", "us a step of one model"]]
@@ -183,16 +185,13 @@ def main():
     parser.add_argument("--quick", action="store_true", help="fewer sizes, two rounds")
     arguments = parser.parse_args()
     rounds = 2 if arguments.quick else arguments.rounds
-    if arguments.quick:
-        globals()["MODELS"] = MODELS[:3]
-        SIZES.update(width=(16, 256), batch=(32, 512), depth=(1, 8))
+    sizes = QUICK if arguments.quick else SIZES
     found = {
-        axis: {size: measure(*sized(axis, size), rounds) for size in sizes}
-        for axis, sizes in SIZES.items()
+        axis: {size: measure(*sized(axis, size), rounds) for size in sizes[axis]} for axis in SIZES
     }
     found |= {
-        "compile_seconds": made_ready(min(rounds, 3)),
-        "models": models(rounds),
+        "compile_seconds": made_ready(sizes["depth"], min(rounds, 3)),
+        "models": models(MODELS[:3] if arguments.quick else MODELS, rounds),
         "devices": devices(rounds),
     }
     show(found)
@@ -202,5 +201,5 @@ def main():
 
 
 if __name__ == "__main__":
-    jax.config.update("jax_num_cpu_devices", len(__import__("os").sched_getaffinity(0)))
+    jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
     main()

@@ -30,7 +30,7 @@ class Case(NamedTuple):
 
     script: str
     full: str
-    quick: str | None  # None leaves it out
+    quick: str
     read: str  # where in its results the cases stand; empty where it has no peers
 
 
@@ -55,14 +55,16 @@ CASES = {
     "depth": Case(
         "depth",
         "--kinds repeat --depths 12 96",
-        None,
+        "--kinds repeat --depths 12 96 --rounds 1",
         "",
     ),
     "random": Case("random_numbers", "--rounds 7", "--rounds 3", ""),
     "import": Case("import_time", "", "--rounds 3", ""),
     "roofline": Case("roofline", "--rounds 5", "--rounds 2 --cases mlp-32", ""),
-    "scaling": Case("scaling", "", None, ""),
+    "scaling": Case("scaling", "", "--quick", ""),
 }
+
+LONG = ("depth", "scaling")  # only in the full run, unless they are asked for
 
 
 class Row(NamedTuple):
@@ -111,7 +113,7 @@ def rows_of(name, results):
 def run(name, quick, environment):
     """Run one program; its results, or None if it failed."""
     case = CASES[name]
-    arguments = ((quick and case.quick) or case.full).split()
+    arguments = (case.quick if quick else case.full).split()
     command = [sys.executable, str(HERE / f"{case.script}.py"), *arguments]
     print(f"\n== {name}: {' '.join(command[1:])}", flush=True)
     begun = time.perf_counter()
@@ -146,9 +148,8 @@ def picture(rows, path):
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    rows = [
-        row for row in rows if not row.case.startswith("optimizers")
-    ]  # a hundred: see the table
+    # a hundred, and near 1: the table has them
+    rows = [row for row in rows if not row.case.startswith("optimizers")]
     figure, axes = plt.subplots(figsize=(8, 1.2 + 0.22 * len(rows)), layout="constrained")
     for place, row in enumerate(rows):
         color = "tab:red" if row.ratio < 1 else "tab:blue"
@@ -183,9 +184,10 @@ def main(arguments=None):
         environment["FNN_BENCH_PEERS"] = options.peers
     rows, failed = [], []
     begun = time.perf_counter()
-    chosen = options.cases or [
-        n for n, c in CASES.items() if not (options.quick and c.quick is None)
-    ]
+    left_out = LONG if options.quick and not options.cases else ()
+    if left_out:
+        print(f"left out by --quick: {', '.join(left_out)}")
+    chosen = options.cases or [name for name in CASES if name not in left_out]
     for name in chosen:
         results = run(name, options.quick, environment)
         if results is None:
